@@ -1,0 +1,1 @@
+//! The `kernels` crate of Kiln.
