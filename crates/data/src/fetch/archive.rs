@@ -86,7 +86,9 @@ impl Archive {
         let found = match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(State::Missing),
             Err(error) => return Err(unreadable(error)),
-            Ok(metadata) if metadata.is_dir() => return Err(unreadable(io::ErrorKind::IsADirectory.into())),
+            Ok(metadata) if metadata.is_dir() => {
+                return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+            }
             Ok(metadata) => metadata.len(),
         };
         if found != self.bytes {
@@ -141,7 +143,11 @@ impl Checksum {
     }
 
     fn is_well_formed(&self) -> bool {
-        self.value().len() == self.digits() && self.value().bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        self.value().len() == self.digits()
+            && self
+                .value()
+                .bytes()
+                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
     }
 }
 
@@ -157,7 +163,8 @@ impl Display for Checksum {
 
 fn is_plain(name: &str) -> bool {
     let mut components = Path::new(name).components();
-    matches!(components.next(), Some(Component::Normal(first)) if first == name) && !name.contains(['/', '\\'])
+    matches!(components.next(), Some(Component::Normal(first)) if first == name)
+        && !name.contains(['/', '\\'])
 }
 
 fn digest(reader: &mut impl Read, mut hasher: impl DynDigest) -> io::Result<String> {

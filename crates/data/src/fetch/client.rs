@@ -59,7 +59,12 @@ impl Client {
     /// Asks for the bytes of `address` from `start` on, of the version that `etag` names.
     ///
     /// A mirror that cannot send a part answers with the whole file: look at [`Answer::start`].
-    pub(super) fn ask(&self, address: &str, start: u64, etag: Option<&str>) -> Result<Answer, Fault> {
+    pub(super) fn ask(
+        &self,
+        address: &str,
+        start: u64,
+        etag: Option<&str>,
+    ) -> Result<Answer, Fault> {
         let mut request = self.agent.get(address).header(ACCEPT_ENCODING, "identity");
         if start > 0 {
             request = request.header(RANGE, format!("bytes={start}-"));
@@ -74,7 +79,9 @@ impl Client {
             StatusCode::PARTIAL_CONTENT => content_range(headers)?,
             status => return Err(refused(status)),
         };
-        let etag = text(headers, ETAG).filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
+        let etag = text(headers, ETAG)
+            .filter(|etag| !etag.starts_with("W/"))
+            .map(str::to_owned);
         Ok(Answer {
             start,
             total,
@@ -88,17 +95,20 @@ impl Client {
         self.fault(error.into())
     }
 
+    /// A name that is not found or a port that is closed seldom changes in seconds: without a network, the answer is quick.
     fn fault(&self, error: ureq::Error) -> Fault {
-        use io::ErrorKind::*;
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof,
+        };
         match error {
-            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => Fault::ConnectTimeout(self.connect_timeout),
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                Fault::ConnectTimeout(self.connect_timeout)
+            }
             ureq::Error::Timeout(_) => Fault::Stalled(self.stall_timeout),
             ureq::Error::Io(error) => match error.kind() {
                 UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => Fault::Cut,
-                ConnectionRefused | NetworkUnreachable | HostUnreachable | InvalidData => {
-                    Fault::Transport(error.to_string(), Retry::Never)
-                }
-                _ => Fault::Transport(error.to_string(), Retry::Later),
+                TimedOut => Fault::Transport(error.to_string(), Retry::Later),
+                _ => Fault::Transport(error.to_string(), Retry::Never),
             },
             error @ ureq::Error::Protocol(_) => Fault::Transport(error.to_string(), Retry::Later),
             error => Fault::Transport(error.to_string(), Retry::Never),
@@ -107,7 +117,11 @@ impl Client {
 }
 
 fn refused(status: StatusCode) -> Fault {
-    let passing = status.is_server_error() || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    let passing = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
+        );
     let retry = if passing { Retry::Later } else { Retry::Never };
     Fault::Status(status.to_string(), retry)
 }
@@ -123,9 +137,20 @@ fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
 /// First position and total length from a header such as `bytes 100-199/200`; the total may be `*`.
 fn content_range(headers: &HeaderMap) -> Result<(u64, Option<u64>), Fault> {
     let value = text(headers, CONTENT_RANGE).unwrap_or_default();
-    let unclear = || Fault::Transport(format!("a part without a usable `content-range`: `{value}`"), Retry::Never);
-    let (range, total) = value.strip_prefix("bytes ").and_then(|rest| rest.split_once('/')).ok_or_else(unclear)?;
-    let start = range.split_once('-').and_then(|(start, _)| start.parse().ok()).ok_or_else(unclear)?;
+    let unclear = || {
+        Fault::Transport(
+            format!("a part without a usable `content-range`: `{value}`"),
+            Retry::Never,
+        )
+    };
+    let (range, total) = value
+        .strip_prefix("bytes ")
+        .and_then(|rest| rest.split_once('/'))
+        .ok_or_else(unclear)?;
+    let start = range
+        .split_once('-')
+        .and_then(|(start, _)| start.parse().ok())
+        .ok_or_else(unclear)?;
     Ok((start, total.parse().ok()))
 }
 

@@ -74,33 +74,37 @@ impl<'a> Download<'a> {
         if self.part.length() > self.archive.bytes {
             self.drop_bytes()?;
         }
-        self.progress.start(&self.archive.name, self.archive.bytes, self.part.length());
-        let outcome = self.from_mirrors();
+        self.progress
+            .start(&self.archive.name, self.archive.bytes, self.part.length());
+        let outcome = self.try_mirrors();
         self.progress.finish();
         if let Err(error) = outcome {
             self.part.abandon();
             return Err(error);
         }
         let path = self.directory.join(&self.archive.name);
-        self.part.publish(&path).map_err(|source| FetchError::Write {
-            path,
-            missing: self.archive.bytes,
-            source,
-        })
+        self.part
+            .publish(&path)
+            .map_err(|source| FetchError::Write {
+                path,
+                missing: self.archive.bytes,
+                source,
+            })
     }
 
     /// Fills the `.part` file with the right bytes, from the first mirror that has them.
-    fn from_mirrors(&mut self) -> Result<(), FetchError> {
+    fn try_mirrors(&mut self) -> Result<(), FetchError> {
         let mut failures = Vec::new();
         let mut mirrors = self.archive.mirrors.iter().peekable();
         while let Some(mirror) = mirrors.next() {
-            let fault = match self.from_mirror(mirror) {
+            let fault = match self.try_mirror(mirror) {
                 Ok(()) => return Ok(()),
                 Err(Stop::Here(error)) => return Err(error),
                 Err(Stop::There(fault)) => fault,
             };
             if let Some(next) = mirrors.peek() {
-                self.progress.note(&format!("`{mirror}` {fault}; trying `{next}`"));
+                self.progress
+                    .note(&format!("`{mirror}` {fault}; trying `{next}`"));
             }
             failures.push(Failure {
                 mirror: mirror.clone(),
@@ -117,7 +121,7 @@ impl<'a> Download<'a> {
     }
 
     /// Asks one mirror, and again after a pause where its fault may pass.
-    fn from_mirror(&mut self, address: &str) -> Result<(), Stop> {
+    fn try_mirror(&mut self, address: &str) -> Result<(), Stop> {
         let mut source = Source {
             address,
             etag: None,
@@ -127,7 +131,8 @@ impl<'a> Download<'a> {
         for _ in 0..self.retries {
             match self.attempt(&mut source) {
                 Err(Stop::There(fault)) if fault.retry() == Retry::Later => {
-                    self.progress.note(&format!("`{address}` {fault}; trying again in {pause:?}"));
+                    self.progress
+                        .note(&format!("`{address}` {fault}; trying again in {pause:?}"));
                 }
                 outcome => return outcome,
             }
@@ -145,7 +150,10 @@ impl<'a> Download<'a> {
             if self.part.length() < self.archive.bytes {
                 self.transfer(source)?;
             }
-            let found = self.part.checksum(&self.archive.checksum).map_err(|error| self.unreadable(error))?;
+            let found = self
+                .part
+                .checksum(&self.archive.checksum)
+                .map_err(|error| self.unreadable(error))?;
             let Some(mismatch) = self.archive.other_content(found) else {
                 return Ok(());
             };
@@ -155,18 +163,26 @@ impl<'a> Download<'a> {
             if !blameless {
                 return Err(fault.into());
             }
-            self.progress.note(&format!("the bytes that were kept of `{}` are not right; starting over", self.archive.name));
+            self.progress.note(&format!(
+                "the bytes that were kept of `{}` are not right; starting over",
+                self.archive.name
+            ));
         }
     }
 
     /// Appends what the mirror sends, up to the last byte of the archive.
     fn transfer(&mut self, source: &mut Source) -> Result<(), Stop> {
-        let mut answer = self.client.ask(source.address, self.part.length(), source.etag.as_deref())?;
+        let mut answer =
+            self.client
+                .ask(source.address, self.part.length(), source.etag.as_deref())?;
         self.reconcile(&answer, source)?;
         source.etag = answer.etag.take();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let read = answer.body.read(&mut buffer).map_err(|error| self.client.body_fault(error))?;
+            let read = answer
+                .body
+                .read(&mut buffer)
+                .map_err(|error| self.client.body_fault(error))?;
             if read == 0 {
                 break;
             }
@@ -174,7 +190,9 @@ impl<'a> Download<'a> {
                 self.start_over(source)?;
                 return Err(Fault::TooLong(self.archive.bytes).into());
             }
-            self.part.append(&buffer[..read]).map_err(|error| self.unwritable(error))?;
+            self.part
+                .append(&buffer[..read])
+                .map_err(|error| self.unwritable(error))?;
             self.progress.advance(read as u64);
         }
         if self.missing() > 0 {
@@ -185,16 +203,21 @@ impl<'a> Download<'a> {
 
     /// Makes the `.part` file end where the answer begins, if the answer is about a file of the right length.
     fn reconcile(&mut self, answer: &Answer, source: &mut Source) -> Result<(), Stop> {
-        match answer.total {
-            Some(total) if total != self.archive.bytes => return Err(Fault::Different(self.archive.other_length(total)).into()),
-            _ => {}
+        if let Some(total) = answer.total
+            && total != self.archive.bytes
+        {
+            return Err(Fault::Different(self.archive.other_length(total)).into());
         }
         if answer.start == self.part.length() {
             Ok(())
         } else if answer.start == 0 {
             self.start_over(source)
         } else {
-            let fault = format!("asked for the bytes from {} on, got those from {} on", self.part.length(), answer.start);
+            let fault = format!(
+                "asked for the bytes from {} on, got those from {} on",
+                self.part.length(),
+                answer.start
+            );
             Err(Fault::Transport(fault, Retry::Never).into())
         }
     }
@@ -202,7 +225,8 @@ impl<'a> Download<'a> {
     fn start_over(&mut self, source: &mut Source) -> Result<(), Stop> {
         self.drop_bytes()?;
         source.sent_all = true;
-        self.progress.start(&self.archive.name, self.archive.bytes, 0);
+        self.progress
+            .start(&self.archive.name, self.archive.bytes, 0);
         Ok(())
     }
 

@@ -79,13 +79,26 @@ impl FetchError {
     /// What to type or do next.
     pub fn hint(&self) -> Option<String> {
         match self {
-            FetchError::Name { .. } | FetchError::Digits { .. } => Some("correct the dataset's manifest".into()),
-            FetchError::Certificates { path } => Some(format!("give a file of PEM certificates in place of `{}`", path.display())),
-            FetchError::Read { path, .. } => Some(format!("make `{}` a file that you can read, or remove it", path.display())),
-            FetchError::Write { path, missing, source } => Some(hint_for_write(path, *missing, source)),
-            FetchError::Occupied { path, .. } => {
-                Some(format!("remove `{}` and run the same line again to download it anew", path.display()))
+            FetchError::Name { .. } | FetchError::Digits { .. } => {
+                Some("correct the dataset's manifest".into())
             }
+            FetchError::Certificates { path } => Some(format!(
+                "give a file of PEM certificates in place of `{}`",
+                path.display()
+            )),
+            FetchError::Read { path, .. } => Some(format!(
+                "make `{}` a file that you can read, or remove it",
+                path.display()
+            )),
+            FetchError::Write {
+                path,
+                missing,
+                source,
+            } => Some(hint_for_write(path, *missing, source)),
+            FetchError::Occupied { path, .. } => Some(format!(
+                "remove `{}` and run the same line again to download it anew",
+                path.display()
+            )),
             FetchError::Unfetched {
                 name,
                 bytes,
@@ -177,14 +190,20 @@ fn listed(failures: &[Failure]) -> String {
     if failures.is_empty() {
         return ": it has no mirror".into();
     }
-    let each: Vec<String> = failures.iter().map(|failure| format!("`{}` {}", failure.mirror, failure.fault)).collect();
+    let each: Vec<String> = failures
+        .iter()
+        .map(|failure| format!("`{}` {}", failure.mirror, failure.fault))
+        .collect();
     format!(": {}", each.join("; "))
 }
 
 fn hint_for_write(path: &Path, missing: u64, source: &io::Error) -> String {
     let remedy = match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            format!("free {} bytes there and run the same line again to continue", grouped(missing))
+            format!(
+                "free {} bytes there and run the same line again to continue",
+                grouped(missing)
+            )
         }
         _ => format!("make `{}` writable", path.display()),
     };
@@ -194,9 +213,16 @@ fn hint_for_write(path: &Path, missing: u64, source: &io::Error) -> String {
 fn hint_for_unfetched(name: &str, bytes: u64, kept: u64, directory: &Path) -> String {
     let again = match kept {
         0 => "check the network and run the same line again".into(),
-        kept => format!("check the network and run the same line again to continue after {} bytes", grouped(kept)),
+        kept => format!(
+            "check the network and run the same line again to continue after {} bytes",
+            grouped(kept)
+        ),
     };
-    format!("{again}, or put `{name}` ({} bytes) into `{}`", grouped(bytes), directory.display())
+    format!(
+        "{again}, or put `{name}` ({} bytes) into `{}`",
+        grouped(bytes),
+        directory.display()
+    )
 }
 
 /// A count with its thousands apart, as in `170,052,171`.

@@ -103,7 +103,12 @@ pub struct Verified {
 /// # Errors
 ///
 /// Whatever [`FetchError`] lists. A download that broke is kept, and the next call continues it.
-pub fn fetch(archives: &[Archive], directory: &Path, progress: &mut dyn Progress, options: &Options) -> Result<Fetched, FetchError> {
+pub fn fetch(
+    archives: &[Archive],
+    directory: &Path,
+    progress: &mut dyn Progress,
+    options: &Options,
+) -> Result<Fetched, FetchError> {
     archives.iter().try_for_each(Archive::check)?;
     let mut fetched = Fetched::default();
     let mut missing = Vec::new();
@@ -181,9 +186,15 @@ fn bring(
     fs::create_dir_all(directory).map_err(unwritable(directory.into()))?;
     let lock = Lock::take(beside("lock"), |wait| {
         progress.note(&match wait {
-            Wait::Busy => format!("another process is fetching `{}`: waiting for it", archive.name),
+            Wait::Busy => format!(
+                "another process is fetching `{}`: waiting for it",
+                archive.name
+            ),
             Wait::Unsupported(error) => {
-                format!("cannot lock `{}` ({error}): let no other process fetch into this folder", archive.name)
+                format!(
+                    "cannot lock `{}` ({error}): let no other process fetch into this folder",
+                    archive.name
+                )
             }
         })
     })

@@ -107,7 +107,11 @@ pub(super) enum Wait {
 impl Lock {
     /// Waits for the lock at `path`.
     pub(super) fn take(path: PathBuf, mut note: impl FnMut(Wait)) -> io::Result<Lock> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -69,12 +69,18 @@ impl Server {
     /// Of each request so far, the headers about ranges, as in `range: bytes=5-`.
     pub fn ranges(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
-        requests.iter().map(|request| about_ranges(request)).collect()
+        requests
+            .iter()
+            .map(|request| about_ranges(request))
+            .collect()
     }
 }
 
 fn about_ranges(request: &str) -> String {
-    let lines: Vec<&str> = request.lines().filter(|line| line.starts_with("range:") || line.starts_with("if-range:")).collect();
+    let lines: Vec<&str> = request
+        .lines()
+        .filter(|line| line.starts_with("range:") || line.starts_with("if-range:"))
+        .collect();
     lines.join(", ")
 }
 
@@ -91,7 +97,9 @@ fn answer(mut stream: TcpStream, content: &[u8], reply: Reply, log: &Mutex<Vec<S
             send(&mut stream, content, asked, content.len())
         }
         Reply::CutAt(end) => send(&mut stream, content, asked, end),
-        Reply::StallAt(end) => send(&mut stream, content, asked, end).map(|()| wait_for_hang_up(&mut stream)),
+        Reply::StallAt(end) => {
+            send(&mut stream, content, asked, end).map(|()| wait_for_hang_up(&mut stream))
+        }
         Reply::Silence => {
             wait_for_hang_up(&mut stream);
             Ok(())
@@ -101,33 +109,46 @@ fn answer(mut stream: TcpStream, content: &[u8], reply: Reply, log: &Mutex<Vec<S
             content[position] ^= 0xff;
             send(&mut stream, &content, asked, content.len())
         }
-        Reply::LongerUnannounced(more) => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").and_then(|()| {
+        Reply::LongerUnannounced(more) => stream
+            .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
+            .and_then(|()| {
                 stream.write_all(content)?;
                 stream.write_all(&vec![0; more])
-            })
-        }
+            }),
         Reply::Other(length) => send(&mut stream, &vec![0; length], None, length),
         Reply::Misplaced(range) => {
             let head = part_head(range.start, range.end, content.len());
-            stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&content[range]))
+            stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&content[range]))
         }
         Reply::Status(status) => {
-            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\nconnection: close\r\n\r\nsorry");
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-length: 5\r\nconnection: close\r\n\r\nsorry");
             stream.write_all(head.as_bytes())
         }
         Reply::Moved(location) => {
-            let head = format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
             stream.write_all(head.as_bytes())
         }
     };
 }
 
 /// Announces the bytes from `asked` on, and sends those before `end`.
-fn send(stream: &mut TcpStream, content: &[u8], asked: Option<usize>, end: usize) -> std::io::Result<()> {
+fn send(
+    stream: &mut TcpStream,
+    content: &[u8],
+    asked: Option<usize>,
+    end: usize,
+) -> std::io::Result<()> {
     let head = match asked {
         Some(start) => part_head(start, content.len(), content.len()),
-        None => format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\netag: {ETAG}\r\nconnection: close\r\n\r\n", content.len()),
+        None => format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\netag: {ETAG}\r\nconnection: close\r\n\r\n",
+            content.len()
+        ),
     };
     stream.write_all(head.as_bytes())?;
     stream.write_all(&content[asked.unwrap_or(0).min(end)..end])
@@ -151,7 +172,9 @@ fn read_head(stream: &mut TcpStream) -> String {
 }
 
 fn first_byte(request: &str) -> Option<usize> {
-    let range = request.lines().find_map(|line| line.strip_prefix("range: bytes="))?;
+    let range = request
+        .lines()
+        .find_map(|line| line.strip_prefix("range: bytes="))?;
     range.trim_end_matches('-').parse().ok()
 }
 
