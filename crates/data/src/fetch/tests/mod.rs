@@ -121,6 +121,25 @@ fn wrong_bytes_of_an_earlier_call_are_no_fault_of_a_right_mirror() {
 }
 
 #[test]
+fn wrong_bytes_of_a_mirror_after_those_of_an_earlier_call_are_its_fault() {
+    let server = Server::new(&content(), &[Reply::Corrupt(LENGTH - 1)]);
+    let scene = Scene::new(&[&server]);
+    scene.write("images.tar.gz.part", &[0; 1000]);
+    let error = scene.fetch(&mut ()).unwrap_err();
+    assert!(error.to_string().contains("has another file"), "{error}");
+    assert_eq!(server.ranges(), ["range: bytes=1000-", ""]);
+}
+
+#[test]
+fn a_file_of_unannounced_length_that_ends_early_is_continued() {
+    let server = Server::new(&content(), &[Reply::Unannounced(100_000), Reply::Whole]);
+    let scene = Scene::new(&[&server]);
+    scene.fetch(&mut ()).unwrap();
+    scene.assert_complete();
+    assert_eq!(server.ranges(), ["", "range: bytes=100000-"]);
+}
+
+#[test]
 fn a_server_that_ignores_ranges_starts_over() {
     let server = Server::new(
         &content(),
@@ -308,7 +327,7 @@ fn a_file_announced_with_another_length_is_not_even_begun() {
 
 #[test]
 fn more_bytes_than_declared_are_an_error() {
-    let server = Server::new(&content(), &[Reply::LongerUnannounced(1)]);
+    let server = Server::new(&content(), &[Reply::Unannounced(LENGTH + 1)]);
     let scene = Scene::new(&[&server]);
     let error = scene.fetch(&mut ()).unwrap_err();
     assert_eq!(

@@ -24,8 +24,8 @@ pub enum Reply {
     Silence,
     /// All that was asked for, the bits of one byte flipped.
     Corrupt(usize),
-    /// The whole file and then these bytes, without a length.
-    LongerUnannounced(usize),
+    /// So many bytes of the file, and zeros after its end, without a length.
+    Unannounced(usize),
     /// Another file, announced as so long.
     Other(usize),
     /// A part that begins elsewhere.
@@ -109,12 +109,14 @@ fn answer(mut stream: TcpStream, content: &[u8], reply: Reply, log: &Mutex<Vec<S
             content[position] ^= 0xff;
             send(&mut stream, &content, asked, content.len())
         }
-        Reply::LongerUnannounced(more) => stream
-            .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")
-            .and_then(|()| {
-                stream.write_all(content)?;
-                stream.write_all(&vec![0; more])
-            }),
+        Reply::Unannounced(length) => {
+            let mut content = content.to_vec();
+            content.resize(length, 0);
+            let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+            stream
+                .write_all(head)
+                .and_then(|()| stream.write_all(&content))
+        }
         Reply::Other(length) => send(&mut stream, &vec![0; length], None, length),
         Reply::Misplaced(range) => {
             let head = part_head(range.start, range.end, content.len());
