@@ -1,1 +1,3 @@
 //! The `data` crate of Kiln.
+
+pub mod fetch;
