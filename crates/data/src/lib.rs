@@ -1,3 +1,30 @@
-//! The `data` crate of Kiln.
+//! Datasets, augmentation and the deterministic loader.
+//!
+//! A dataset is a Burn [`Dataset`] of [`Sample`]s. [`open`] finds one on disk by its [`Manifest`]; [`open_idx`]
+//! reads a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
+//! augments, and a [`Loader`] makes batches that depend on nothing but the seed and their position.
+//!
+//! No tensors, no TOML, no printing, no clock.
 
+pub mod augment;
+mod dataset;
+mod error;
 pub mod fetch;
+mod fingerprint;
+mod loader;
+mod manifest;
+mod opened;
+pub mod random;
+mod sample;
+mod sources;
+pub mod statistics;
+
+pub use augment::{Choice, Pipeline, Transform};
+pub use burn_dataset::Dataset;
+pub use dataset::{InMemory, Source, Subset};
+pub use error::{Error, Result};
+pub use loader::{Batch, Batches, Loader, LoaderConfig};
+pub use manifest::{Format, Manifest, Split};
+pub use opened::{Opened, digits, open, open_idx};
+pub use sample::{Image, Pixels, Sample, Size};
+pub use statistics::{Pca, Statistics};

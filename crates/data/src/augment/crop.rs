@@ -1,0 +1,66 @@
+//! Random crops with zero padding.
+
+use rand::{Rng, RngExt};
+
+use super::{Choice, ensure};
+use crate::{Error, Image, Pixels, Result, Size};
+
+pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Size> {
+    ensure(side > 0, "random_crop", "size", "at least 1", side)?;
+    if side > size.height + 2 * padding || side > size.width + 2 * padding {
+        return Err(Error::CropTooLarge {
+            crop: side,
+            padding,
+            size,
+        });
+    }
+    Ok(Size::new(size.channels, side, side))
+}
+
+/// A place in the padded image, all equally likely; row and column are drawn in this order.
+pub(super) fn choose(side: usize, padding: usize, size: Size, rng: &mut impl Rng) -> Choice {
+    let mut start =
+        |length: usize| rng.random_range(0..=(length + 2 * padding).saturating_sub(side));
+    Choice::Crop {
+        top: start(size.height),
+        left: start(size.width),
+    }
+}
+
+/// The part of size `to` that starts at row `top` and column `left` of the padded image.
+pub(super) fn apply(image: &Image, to: Size, padding: usize, top: usize, left: usize) -> Image {
+    let pixels = match &image.pixels {
+        Pixels::U8(bytes) => Pixels::U8(cut(bytes, image.size, to, padding, top, left)),
+        Pixels::F32(values) => Pixels::F32(cut(values, image.size, to, padding, top, left)),
+    };
+    Image { size: to, pixels }
+}
+
+fn cut<T: Copy + Default>(
+    pixels: &[T],
+    from: Size,
+    to: Size,
+    padding: usize,
+    top: usize,
+    left: usize,
+) -> Vec<T> {
+    let mut cropped = vec![T::default(); to.values()];
+    // Columns `skipped..skipped + copied` of the crop lie in the image, from its column `first` on.
+    let skipped = padding.saturating_sub(left).min(to.width);
+    let first = left.saturating_sub(padding).min(from.width);
+    let copied = (to.width - skipped).min(from.width - first);
+
+    for (channel, plane) in cropped.chunks_exact_mut(to.plane()).enumerate() {
+        for (row, line) in plane.chunks_exact_mut(to.width).enumerate() {
+            let Some(source_row) = (top + row)
+                .checked_sub(padding)
+                .filter(|&y| y < from.height)
+            else {
+                continue;
+            };
+            let start = (channel * from.height + source_row) * from.width + first;
+            line[skipped..skipped + copied].copy_from_slice(&pixels[start..start + copied]);
+        }
+    }
+    cropped
+}

@@ -1,0 +1,376 @@
+//! What can be wrong with data, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::Size;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can be wrong with a dataset, a transform or a loader.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing of the dataset is where it should be.
+    #[error("dataset `{dataset}` is not in `{}`: found neither folder `{folder}` with its files nor {}", data_dir.display(), list(archives))]
+    MissingDataset {
+        /// The manifest's name.
+        dataset: String,
+        /// The folder of all datasets.
+        data_dir: PathBuf,
+        /// The folder of its files, under `data_dir`.
+        folder: String,
+        /// The files that are downloaded, under `data_dir`.
+        archives: Vec<String>,
+    },
+
+    /// A file that belongs to a dataset is not there, the rest is.
+    #[error("file `{}` is missing", path.display())]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// An archive lacks one of its files.
+    #[error("archive `{}` does not hold `{entry}`", archive.display())]
+    MissingEntry {
+        /// The archive.
+        archive: PathBuf,
+        /// The file that should be in it.
+        entry: String,
+    },
+
+    /// The system could not read a file.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// A compressed file is truncated or damaged.
+    #[error("compressed file `{}` is truncated or damaged", path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// What the decompressor says.
+        source: io::Error,
+    },
+
+    /// A file is longer or shorter than its format says.
+    #[error("`{}` has the wrong length: expected {expected} bytes, found {found}", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that the format asks for.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+
+    /// A label names no class.
+    #[error("label out of range in `{}`, record {record} counted from 0: expected 0 to {}, found {label}", path.display(), classes.saturating_sub(1))]
+    Label {
+        /// The file.
+        path: PathBuf,
+        /// The record, counted from 0.
+        record: usize,
+        /// The label found.
+        label: i64,
+        /// How many classes there are.
+        classes: usize,
+    },
+
+    /// An idx file starts with other bytes than its kind.
+    #[error("`{}` is not an idx file of {what}: expected magic {expected:#010x}, found {found:#010x}", path.display())]
+    IdxMagic {
+        /// The file.
+        path: PathBuf,
+        /// `images` or `labels`.
+        what: &'static str,
+        /// The magic of the kind.
+        expected: u32,
+        /// The first four bytes.
+        found: u32,
+    },
+
+    /// There are not as many labels as images.
+    #[error("images and labels do not match: `{}` has {images} images, `{}` has {labels} labels", images_path.display(), labels_path.display())]
+    ImagesAndLabels {
+        /// Where the images are.
+        images_path: PathBuf,
+        /// How many.
+        images: usize,
+        /// Where the labels are.
+        labels_path: PathBuf,
+        /// How many.
+        labels: usize,
+    },
+
+    /// A split has another number of images than its manifest says.
+    #[error("`{}` has the wrong number of images: expected {expected}, found {found}", path.display())]
+    ImageCount {
+        /// The file.
+        path: PathBuf,
+        /// The manifest's number.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+
+    /// An image file, or a file of images, is of another size than the dataset.
+    #[error("`{}` has images of another size: expected {expected}, found {found}", path.display())]
+    ImageSize {
+        /// The file.
+        path: PathBuf,
+        /// The size of the dataset.
+        expected: Size,
+        /// The size of this file.
+        found: Size,
+    },
+
+    /// A dataset, a file or a folder holds no image.
+    #[error("no images in {place}")]
+    NoImages {
+        /// Where they should be.
+        place: String,
+    },
+
+    /// An image has no pixels.
+    #[error("images of zero size in `{}`: {size}", path.display())]
+    ZeroSize {
+        /// The file.
+        path: PathBuf,
+        /// The size, in which something is zero.
+        size: Size,
+    },
+
+    /// A test folder has a class that the training folder lacks.
+    #[error("class `{class}` in `{}` is not a class of the training images", path.display())]
+    UnknownClass {
+        /// The folder of the class.
+        path: PathBuf,
+        /// Its name.
+        class: String,
+    },
+
+    /// An image file cannot be decoded.
+    #[error("cannot decode image `{}`", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        source: image::ImageError,
+    },
+
+    /// A tensors file is not in the safetensors format.
+    #[error("`{}` is not a sound safetensors file", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: safetensors::SafeTensorError,
+    },
+
+    /// A tensors file lacks `images` or `labels`.
+    #[error("`{}` has no tensor `{tensor}`, found {}", path.display(), list(found))]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor that should be there.
+        tensor: &'static str,
+        /// The names that are there.
+        found: Vec<String>,
+    },
+
+    /// A tensor is of another element type.
+    #[error("tensor `{tensor}` in `{}` has the wrong type: expected {expected}, found {found}", path.display())]
+    TensorType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: &'static str,
+        /// The type asked for.
+        expected: &'static str,
+        /// The type found.
+        found: String,
+    },
+
+    /// A tensor has another number of dimensions.
+    #[error("tensor `{tensor}` in `{}` has the wrong shape: expected {expected}, found {found:?}", path.display())]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: &'static str,
+        /// The shape asked for, such as `[N, C, H, W]`.
+        expected: &'static str,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+
+    /// A manifest contradicts itself.
+    #[error("manifest of dataset `{dataset}` is wrong: {problem}")]
+    Manifest {
+        /// The manifest's name.
+        dataset: String,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A part of a dataset reaches past its end.
+    #[error("images {start} to {end} asked for, of a dataset of {images}")]
+    Range {
+        /// The first image.
+        start: usize,
+        /// One past the last image.
+        end: usize,
+        /// How many there are.
+        images: usize,
+    },
+
+    /// A crop is larger than the padded image.
+    #[error("`random_crop` of {crop}x{crop} does not fit an image of {size} padded by {padding}")]
+    CropTooLarge {
+        /// Side of the crop.
+        crop: usize,
+        /// Zeros added on each side.
+        padding: usize,
+        /// The image before padding.
+        size: Size,
+    },
+
+    /// A transform asks for another number of channels.
+    #[error("`{transform}` needs images of {expected} channels, found {found}")]
+    Channels {
+        /// The transform, as a recipe names it.
+        transform: &'static str,
+        /// The channels it needs.
+        expected: usize,
+        /// The channels of the images.
+        found: usize,
+    },
+
+    /// A value of a transform is out of its range.
+    #[error("`{key}` of `{transform}` is out of range: expected {expected}, found {found}")]
+    TransformValue {
+        /// The transform, as a recipe names it.
+        transform: &'static str,
+        /// The value's name.
+        key: &'static str,
+        /// The range.
+        expected: String,
+        /// The value.
+        found: String,
+    },
+
+    /// A choice was handed to a transform that did not make it.
+    #[error("`{transform}` was given a choice of another transform or size: `{choice}`")]
+    ForeignChoice {
+        /// The transform, as a recipe names it.
+        transform: &'static str,
+        /// The choice.
+        choice: String,
+    },
+
+    /// A batch of no images was asked for.
+    #[error("batch of 0 images: expected at least 1")]
+    ZeroBatch,
+
+    /// A batch is larger than the dataset.
+    #[error("batch of {batch} images is larger than the dataset of {images}")]
+    BatchTooLarge {
+        /// Images asked for in a batch.
+        batch: usize,
+        /// Images there are.
+        images: usize,
+    },
+
+    /// An image could not be read or transformed.
+    #[error("cannot prepare image {index} of the dataset, counted from 0")]
+    Sample {
+        /// The image's place in the dataset.
+        index: usize,
+        /// Why.
+        source: Box<Error>,
+    },
+
+    /// An image is of another size than the first one.
+    #[error("image of another size: expected {expected}, found {found}")]
+    SampleSize {
+        /// The size of the dataset's first image.
+        expected: Size,
+        /// The size of this image.
+        found: Size,
+    },
+
+    /// A thread that prepares batches could not be started.
+    #[error("cannot start a thread that prepares batches")]
+    Thread {
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// A thread that prepares batches ended before its work did.
+    #[error("a thread that prepares batches stopped unexpectedly")]
+    WorkerStopped,
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::MissingDataset {
+                dataset,
+                data_dir,
+                archives,
+                ..
+            } => format!(
+                "type `train fetch {dataset}`, or put {} into `{}`, or name the folder that has it with `--data-dir`",
+                list(archives),
+                data_dir.display()
+            ),
+            Error::MissingFile { .. } | Error::MissingEntry { .. } => {
+                "delete what is left of the dataset, and get it whole with `train fetch`".into()
+            }
+            Error::Compressed { path, .. } => format!(
+                "delete `{}`, and get it again with `train fetch`",
+                path.display()
+            ),
+            Error::Length { path, .. } => format!(
+                "the file was cut or changed: replace `{}` by a whole copy",
+                path.display()
+            ),
+            Error::NoImages { .. } => {
+                "a folder dataset has `train/CLASS/*.png` (or .jpg, .jpeg), and may have `test/CLASS/` or `val/CLASS/`".into()
+            }
+            Error::ImageSize { .. } => "scale all images to one size first".into(),
+            Error::MissingTensor { .. } | Error::TensorType { .. } | Error::TensorShape { .. } => {
+                "the file needs `images`, F32 of shape [N, C, H, W], and `labels`, I64 of shape [N]"
+                    .into()
+            }
+            Error::CropTooLarge { crop, .. } => {
+                format!("lower `size` of `random_crop` below {crop}, or raise its `padding`")
+            }
+            Error::Channels { transform, .. } => {
+                format!("remove `{transform}` from the recipe, or use images of colour")
+            }
+            Error::BatchTooLarge { images, .. } => format!("set `batch` to {images} or less"),
+            Error::ZeroBatch => "set `batch` to 1 or more".into(),
+            Error::Sample { source, .. } => return source.hint(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+}
+
+/// `` `a` ``, `` `b` ``; or `nothing`.
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}

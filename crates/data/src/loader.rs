@@ -1,0 +1,577 @@
+//! The loader: shuffled, augmented batches, the same whatever prepares them.
+//!
+//! A batch is a pure function of (seed, epoch, index). With `w` workers, worker `i` prepares batches `i`, `i + w`,
+//! `i + 2w`, ... and hands them over in its own bounded queue; the reader takes from the queues in turn. So the order needs
+//! no sorting, and memory is bounded.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::random::{self, Purpose};
+use crate::{Error, Image, Pipeline, Result, Sample, Size, Source};
+
+/// How a loader goes through its dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoaderConfig {
+    /// Images a batch.
+    pub batch: usize,
+    /// Keys the order and the augmentation.
+    pub seed: u64,
+    /// Whether each epoch has its own random order; otherwise it is the dataset's.
+    pub shuffle: bool,
+    /// Whether the last batch of an epoch is left out where it would be short.
+    pub drop_last: bool,
+    /// Threads that prepare batches; 0 prepares each when it is asked for.
+    pub workers: usize,
+    /// Batches kept ready, rounded up to as many a worker; each worker holds one more in its hands.
+    pub queue: usize,
+}
+
+/// Images for one step, with their labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The epoch, counted from 0.
+    pub epoch: u64,
+    /// The batch's number in its epoch, counted from 0.
+    pub index: u64,
+    /// The images' places in the dataset.
+    pub indices: Vec<usize>,
+    /// Their values, shape `[images, channels, height, width]`.
+    pub images: Vec<f32>,
+    /// The size of each image.
+    pub size: Size,
+    /// Their classes.
+    pub labels: Vec<usize>,
+}
+
+/// Batches of a dataset.
+#[derive(Clone)]
+pub struct Loader {
+    assembly: Arc<Assembly>,
+    workers: usize,
+    queue: usize,
+}
+
+impl Loader {
+    /// A loader for training.
+    ///
+    /// Fails where the dataset is empty, its first image cannot be read, the pipeline does not fit its images, or a batch
+    /// is of no images or of more than there are.
+    pub fn new(source: Source, pipeline: Pipeline, config: LoaderConfig) -> Result<Self> {
+        if config.batch > source.len() && !source.is_empty() {
+            return Err(Error::BatchTooLarge {
+                batch: config.batch,
+                images: source.len(),
+            });
+        }
+        Self::unchecked_batch(source, pipeline, config)
+    }
+
+    /// A loader for evaluation, by [`Loader::once`]: in the dataset's order, all images, in batches of `batch` or fewer.
+    ///
+    /// Fails as [`Loader::new`] does, but for a batch that is larger than the dataset.
+    pub fn ordered(
+        source: Source,
+        pipeline: Pipeline,
+        batch: usize,
+        workers: usize,
+    ) -> Result<Self> {
+        let config = LoaderConfig {
+            batch,
+            seed: 0,
+            shuffle: false,
+            drop_last: false,
+            workers,
+            queue: 2 * workers,
+        };
+        Self::unchecked_batch(source, pipeline, config)
+    }
+
+    fn unchecked_batch(source: Source, pipeline: Pipeline, config: LoaderConfig) -> Result<Self> {
+        if config.batch == 0 {
+            return Err(Error::ZeroBatch);
+        }
+        if source.is_empty() {
+            return Err(Error::NoImages {
+                place: "the dataset".into(),
+            });
+        }
+        let input = source.get(0).map_err(|error| at(0, error))?.image.size;
+        let output = pipeline.output_size(input)?;
+        Ok(Self {
+            workers: config.workers,
+            queue: config.queue,
+            assembly: Arc::new(Assembly {
+                images: source.len(),
+                source,
+                pipeline,
+                input,
+                output,
+                batch: config.batch,
+                seed: config.seed,
+                shuffle: config.shuffle,
+                drop_last: config.drop_last,
+            }),
+        })
+    }
+
+    /// The size of the images in a batch.
+    pub fn size(&self) -> Size {
+        self.assembly.output
+    }
+
+    /// Images in the dataset.
+    pub fn images(&self) -> usize {
+        self.assembly.images
+    }
+
+    /// Batches an epoch, the short last one included unless it is dropped.
+    pub fn batches_per_epoch(&self) -> u64 {
+        self.assembly.batches_per_epoch()
+    }
+
+    /// The batches from number `start` on, counted from 0 since the first epoch's beginning, without end.
+    pub fn batches(&self, start: u64) -> Batches {
+        Batches::start(self, Arc::clone(&self.assembly), start, u64::MAX)
+    }
+
+    /// All images once, in the dataset's order, the short last batch included.
+    pub fn once(&self) -> Batches {
+        let assembly = Arc::new(Assembly {
+            shuffle: false,
+            drop_last: false,
+            ..(*self.assembly).clone()
+        });
+        let end = assembly.batches_per_epoch();
+        Batches::start(self, assembly, 0, end)
+    }
+}
+
+/// Everything that a batch is a function of, but for its number.
+#[derive(Clone)]
+struct Assembly {
+    source: Source,
+    images: usize,
+    pipeline: Pipeline,
+    input: Size,
+    output: Size,
+    batch: usize,
+    seed: u64,
+    shuffle: bool,
+    drop_last: bool,
+}
+
+impl Assembly {
+    fn batches_per_epoch(&self) -> u64 {
+        let batches = match self.drop_last {
+            true => self.images / self.batch,
+            false => self.images.div_ceil(self.batch),
+        };
+        batches as u64
+    }
+
+    /// Batch `number`, counted since the first epoch's beginning.
+    fn batch(&self, number: u64, order: &mut Order) -> Result<Batch> {
+        let epoch = number / self.batches_per_epoch();
+        let index = number % self.batches_per_epoch();
+        let start = index as usize * self.batch;
+        let end = (start + self.batch).min(self.images);
+        let indices: Vec<usize> = match self.shuffle {
+            true => order.of(self, epoch)[start..end].to_vec(),
+            false => (start..end).collect(),
+        };
+
+        let mut images = Vec::with_capacity(indices.len() * self.output.values());
+        let mut labels = Vec::with_capacity(indices.len());
+        for &place in &indices {
+            let sample = self
+                .sample(epoch, place)
+                .map_err(|error| at(place, error))?;
+            images.extend_from_slice(&sample.image.into_f32());
+            labels.push(sample.label);
+        }
+        Ok(Batch {
+            epoch,
+            index,
+            indices,
+            images,
+            size: self.output,
+            labels,
+        })
+    }
+
+    /// The image at `place`, as epoch `epoch` sees it.
+    fn sample(&self, epoch: u64, place: usize) -> Result<Sample> {
+        let Sample { image, label } = self.source.get(place)?;
+        self.check(&image)?;
+        let mut rng = random::stream(self.seed, Purpose::Augment, epoch, place as u64);
+        let image = self.pipeline.apply(image, &mut rng)?;
+        Ok(Sample { image, label })
+    }
+
+    fn check(&self, image: &Image) -> Result<()> {
+        if image.size == self.input {
+            return Ok(());
+        }
+        Err(Error::SampleSize {
+            expected: self.input,
+            found: image.size,
+        })
+    }
+}
+
+fn at(index: usize, error: Error) -> Error {
+    Error::Sample {
+        index,
+        source: Box::new(error),
+    }
+}
+
+/// The order of the epoch that was asked for last.
+#[derive(Default)]
+struct Order {
+    epoch: Option<u64>,
+    places: Vec<usize>,
+}
+
+impl Order {
+    fn of(&mut self, assembly: &Assembly, epoch: u64) -> &[usize] {
+        if self.epoch != Some(epoch) {
+            self.places = random::permutation(assembly.seed, epoch, assembly.images);
+            self.epoch = Some(epoch);
+        }
+        &self.places
+    }
+}
+
+/// Batches in order; after an error there are no more. Dropping it stops its threads, and waits for them.
+pub struct Batches {
+    next: u64,
+    end: u64,
+    maker: Maker,
+}
+
+/// Who prepares the batches.
+enum Maker {
+    Caller {
+        assembly: Arc<Assembly>,
+        order: Order,
+    },
+    Threads(Workers),
+    /// Nobody any more; the error is still to be told, or has been.
+    Failed(Option<Error>),
+}
+
+impl Batches {
+    fn start(loader: &Loader, assembly: Arc<Assembly>, start: u64, end: u64) -> Self {
+        let maker = if loader.workers == 0 {
+            Maker::Caller {
+                assembly,
+                order: Order::default(),
+            }
+        } else {
+            Workers::start(loader, &assembly, start, end)
+                .map_or_else(|error| Maker::Failed(Some(error)), Maker::Threads)
+        };
+        Self {
+            next: start,
+            end,
+            maker,
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        if self.next >= self.end {
+            return None;
+        }
+        let batch = match &mut self.maker {
+            Maker::Caller { assembly, order } => assembly.batch(self.next, order),
+            Maker::Threads(workers) => workers.take(),
+            Maker::Failed(error) => Err(error.take()?),
+        };
+        if batch.is_err() {
+            self.maker = Maker::Failed(None);
+        }
+        self.next += 1;
+        Some(batch)
+    }
+}
+
+/// Threads with a bounded queue each.
+struct Workers {
+    queues: Vec<Receiver<Result<Batch>>>,
+    threads: Vec<JoinHandle<()>>,
+    turn: usize,
+}
+
+impl Workers {
+    fn start(loader: &Loader, assembly: &Arc<Assembly>, start: u64, end: u64) -> Result<Self> {
+        let mut workers = Self {
+            queues: Vec::new(),
+            threads: Vec::new(),
+            turn: 0,
+        };
+        for worker in 0..loader.workers {
+            let (ready, queue) = sync_channel(loader.queue.div_ceil(loader.workers));
+            let assembly = Arc::clone(assembly);
+            let numbers = (start..end).skip(worker).step_by(loader.workers);
+            let thread = thread::Builder::new()
+                .name(format!("loader-{worker}"))
+                .spawn(move || work(&assembly, numbers, &ready))
+                .map_err(|source| Error::Thread { source })?;
+            workers.queues.push(queue);
+            workers.threads.push(thread);
+        }
+        Ok(workers)
+    }
+
+    fn take(&mut self) -> Result<Batch> {
+        let batch = self.queues[self.turn].recv();
+        self.turn = (self.turn + 1) % self.queues.len();
+        batch.unwrap_or(Err(Error::WorkerStopped))
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.queues.clear();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has been reported by `take` where anybody still asked for its batches.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Prepares batches until there are no more, or nobody takes them.
+fn work(
+    assembly: &Assembly,
+    numbers: impl Iterator<Item = u64>,
+    ready: &SyncSender<Result<Batch>>,
+) {
+    let mut order = Order::default();
+    for number in numbers {
+        if ready.send(assembly.batch(number, &mut order)).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_dataset::Dataset;
+
+    use super::*;
+    use crate::{InMemory, Pixels, Transform};
+
+    const IMAGES: usize = 10;
+
+    /// Ten images of 1x2x2, image `i` with the values `4 i` to `4 i + 3` and label `i`.
+    fn ten_images() -> Source {
+        Arc::new(InMemory::new(
+            Size::new(1, 2, 2),
+            Pixels::U8((0..4 * IMAGES as u8).collect()),
+            (0..IMAGES).collect(),
+        ))
+    }
+
+    fn augmented() -> Pipeline {
+        Pipeline(vec![
+            Transform::RandomCrop {
+                size: 2,
+                padding: 1,
+            },
+            Transform::Flip { probability: 0.5 },
+        ])
+    }
+
+    fn config(workers: usize) -> LoaderConfig {
+        LoaderConfig {
+            batch: 4,
+            seed: 7,
+            shuffle: true,
+            drop_last: false,
+            workers,
+            queue: 4,
+        }
+    }
+
+    fn loader(config: LoaderConfig) -> Loader {
+        Loader::new(ten_images(), augmented(), config).unwrap()
+    }
+
+    fn take(loader: &Loader, start: u64, count: usize) -> Vec<Batch> {
+        let batches: Result<Vec<Batch>> = loader.batches(start).take(count).collect();
+        batches.unwrap()
+    }
+
+    #[test]
+    fn workers_change_nothing() {
+        let expected = take(&loader(config(0)), 0, 8);
+        for workers in [1, 3] {
+            assert_eq!(take(&loader(config(workers)), 0, 8), expected);
+        }
+    }
+
+    #[test]
+    fn starting_later_is_skipping() {
+        for workers in [0, 3] {
+            let loader = loader(config(workers));
+            assert_eq!(take(&loader, 4, 3), take(&loader, 0, 7)[4..]);
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_a_permutation_and_the_next_is_another() {
+        let batches = take(&loader(config(0)), 0, 6);
+        let order = |batches: &[Batch]| -> Vec<usize> {
+            batches.iter().flat_map(|b| b.indices.clone()).collect()
+        };
+        let (first, second) = (order(&batches[..3]), order(&batches[3..]));
+        for order in [&first, &second] {
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..IMAGES).collect::<Vec<_>>());
+        }
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn the_last_batch_is_short_or_dropped() {
+        let positions = |drop_last| -> Vec<(u64, u64, usize)> {
+            let config = LoaderConfig {
+                drop_last,
+                ..config(0)
+            };
+            let batches = take(&loader(config), 0, 4);
+            batches
+                .iter()
+                .map(|b| (b.epoch, b.index, b.labels.len()))
+                .collect()
+        };
+        assert_eq!(
+            positions(false),
+            [(0, 0, 4), (0, 1, 4), (0, 2, 2), (1, 0, 4)]
+        );
+        assert_eq!(
+            positions(true),
+            [(0, 0, 4), (0, 1, 4), (1, 0, 4), (1, 1, 4)]
+        );
+    }
+
+    #[test]
+    fn images_are_augmented_differently_each_epoch() {
+        let config = LoaderConfig {
+            shuffle: false,
+            ..config(0)
+        };
+        let batches = take(&loader(config), 0, 4);
+        assert_eq!(batches[0].indices, batches[3].indices);
+        assert_ne!(batches[0].images, batches[3].images);
+    }
+
+    #[test]
+    fn once_is_every_image_in_order() {
+        for workers in [0, 3] {
+            let loader = Loader::ordered(ten_images(), Pipeline::default(), 4, workers).unwrap();
+            let batches: Vec<Batch> = loader.once().map(Result::unwrap).collect();
+            let labels: Vec<usize> = batches.iter().flat_map(|b| b.labels.clone()).collect();
+            assert_eq!(labels, (0..IMAGES).collect::<Vec<_>>());
+            let expected: Vec<f32> = (0..16).map(|v| v as f32 / 255.0).collect();
+            assert_eq!(batches[0].images, expected);
+        }
+    }
+
+    /// The threads hold the dataset: once they have ended, nobody else does.
+    #[test]
+    fn dropping_the_iterator_ends_its_threads() {
+        let source = ten_images();
+        let loader = Loader::new(source.clone(), augmented(), config(3)).unwrap();
+        let mut batches = loader.batches(0);
+        batches.next().unwrap().unwrap();
+        drop(loader);
+        drop(batches);
+        assert_eq!(Arc::strong_count(&source), 1);
+    }
+
+    /// Ten images, of which number 5 cannot be read.
+    struct Damaged;
+
+    impl Dataset<Sample, Error> for Damaged {
+        fn get(&self, index: usize) -> Result<Sample> {
+            if index == 5 {
+                return Err(Error::MissingFile {
+                    path: "five.png".into(),
+                });
+            }
+            ten_images().get(index)
+        }
+
+        fn len(&self) -> usize {
+            IMAGES
+        }
+    }
+
+    #[test]
+    fn an_error_comes_in_its_turn_and_names_the_image() {
+        for workers in [0, 1, 3] {
+            let config = LoaderConfig {
+                shuffle: false,
+                ..config(workers)
+            };
+            let loader = Loader::new(Arc::new(Damaged), Pipeline::default(), config).unwrap();
+            let mut batches = loader.batches(0);
+            assert!(batches.next().unwrap().is_ok());
+            let error = batches.next().unwrap().unwrap_err();
+            assert!(matches!(error, Error::Sample { index: 5, .. }), "{error}");
+            assert!(batches.next().is_none());
+        }
+    }
+
+    struct Panicking;
+
+    impl Dataset<Sample, Error> for Panicking {
+        fn get(&self, index: usize) -> Result<Sample> {
+            assert!(index < 4, "a bug in a dataset, as this test wants it");
+            ten_images().get(index)
+        }
+
+        fn len(&self) -> usize {
+            IMAGES
+        }
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_an_error_and_no_hang() {
+        let config = LoaderConfig {
+            shuffle: false,
+            ..config(2)
+        };
+        let loader = Loader::new(Arc::new(Panicking), Pipeline::default(), config).unwrap();
+        let mut batches = loader.batches(0);
+        assert!(batches.next().unwrap().is_ok());
+        assert!(matches!(batches.next(), Some(Err(Error::WorkerStopped))));
+    }
+
+    #[test]
+    fn impossible_batches_are_refused() {
+        let build = |batch| {
+            let config = LoaderConfig { batch, ..config(0) };
+            Loader::new(ten_images(), augmented(), config).err()
+        };
+        assert!(matches!(build(0), Some(Error::ZeroBatch)));
+        assert!(matches!(
+            build(11),
+            Some(Error::BatchTooLarge {
+                batch: 11,
+                images: 10
+            })
+        ));
+        assert!(build(10).is_none());
+        assert!(Loader::ordered(ten_images(), Pipeline::default(), 11, 0).is_ok());
+    }
+}

@@ -1,0 +1,107 @@
+//! Finding a dataset and making it ready for use.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use burn_dataset::Dataset;
+
+use crate::fingerprint::{self, Fingerprint};
+use crate::sources::{Splits, cifar, digits, idx};
+use crate::{Error, Format, Manifest, Result, Sample, Size, Source, Statistics};
+
+/// A dataset that is ready for use.
+#[derive(Clone)]
+pub struct Opened {
+    /// The training images.
+    pub train: Source,
+    /// The test images, where there are any.
+    pub test: Option<Source>,
+    /// The names of the classes, in the order of their labels.
+    pub classes: Vec<String>,
+    /// The size of every image.
+    pub size: Size,
+    /// The manifest's statistics of the training images, where there is a manifest that has them.
+    pub statistics: Option<Statistics>,
+    fingerprint: String,
+}
+
+impl Opened {
+    fn new<D>(splits: Splits<D>, classes: Vec<String>, size: Size) -> Self
+    where
+        D: Dataset<Sample, Error> + Fingerprint + 'static,
+    {
+        let mut contents: Vec<&dyn Fingerprint> = vec![&splits.train];
+        contents.extend(splits.test.as_ref().map(|test| test as &dyn Fingerprint));
+        let fingerprint = fingerprint::of(&classes, &contents);
+        Self {
+            train: Arc::new(splits.train),
+            test: splits.test.map(|test| Arc::new(test) as Source),
+            classes,
+            size,
+            statistics: None,
+            fingerprint,
+        }
+    }
+
+    /// SHA-256 in hexadecimal over all images and labels; a dataset has the same one whatever its packing.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("train", &self.train.len())
+            .field("test", &self.test.as_ref().map(|test| test.len()))
+            .field("classes", &self.classes)
+            .field("size", &self.size)
+            .field("statistics", &self.statistics)
+            .field("fingerprint", &self.fingerprint)
+            .finish()
+    }
+}
+
+/// Reads the dataset that `manifest` describes from the data folder `data_dir`.
+///
+/// Lengths, counts and labels are checked; checksums are not, so that a copy in other bytes loads.
+pub fn open(manifest: &Manifest, data_dir: &Path) -> Result<Opened> {
+    let splits = match manifest.format {
+        Format::Cifar10 => cifar::open(manifest, data_dir, cifar::CIFAR10_LABELS)?,
+        Format::Cifar100 => cifar::open(manifest, data_dir, cifar::CIFAR100_LABELS)?,
+        Format::Idx => idx::open(manifest, data_dir)?,
+        Format::Digits => digits::read(),
+    };
+    let size = splits.train.size();
+    let opened = Opened::new(splits, manifest.classes.clone(), size);
+    Ok(Opened {
+        statistics: manifest.statistics.clone(),
+        ..opened
+    })
+}
+
+/// The handwritten digits that are compiled in: 1,198 images to train on and 599 to test, of 1x8x8, without statistics.
+pub fn digits() -> Opened {
+    let splits = digits::read();
+    let size = splits.train.size();
+    Opened::new(splits, numbered(10), size)
+}
+
+/// Reads a folder of idx files named as MNIST's, plain or with `.gz`; the test files may be absent.
+///
+/// The classes are numbered, up to the largest label.
+pub fn open_idx(folder: &Path) -> Result<Opened> {
+    Ok(numbered_classes(idx::open_folder(folder)?))
+}
+
+fn numbered_classes(splits: Splits) -> Opened {
+    let labels = splits.all().flat_map(|split| split.labels());
+    let classes = labels.max().map_or(0, |largest| largest + 1);
+    let size = splits.train.size();
+    Opened::new(splits, numbered(classes), size)
+}
+
+fn numbered(classes: usize) -> Vec<String> {
+    (0..classes).map(|class| class.to_string()).collect()
+}

@@ -1,0 +1,77 @@
+//! The formats that datasets come in.
+
+pub(crate) mod cifar;
+pub(crate) mod digits;
+pub(crate) mod idx;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, InMemory, Manifest, Result};
+
+/// The splits of a dataset.
+pub(crate) struct Splits<D = InMemory> {
+    pub train: D,
+    pub test: Option<D>,
+}
+
+impl<D> Splits<D> {
+    pub fn all(&self) -> impl Iterator<Item = &D> {
+        std::iter::once(&self.train).chain(&self.test)
+    }
+}
+
+/// The first archive of the manifest that lies in `data_dir`.
+fn find_archive(manifest: &Manifest, data_dir: &Path) -> Option<PathBuf> {
+    let folder = manifest.download_folder(data_dir);
+    manifest
+        .archives
+        .iter()
+        .map(|archive| folder.join(&archive.name))
+        .find(|path| path.is_file())
+}
+
+fn missing(manifest: &Manifest, data_dir: &Path) -> Error {
+    Error::MissingDataset {
+        dataset: manifest.name.clone(),
+        data_dir: data_dir.to_path_buf(),
+        folder: manifest.folder.clone(),
+        archives: manifest
+            .archives
+            .iter()
+            .map(|archive| archive.name.clone())
+            .collect(),
+    }
+}
+
+/// Turns what the system says about `path` into an error.
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_path_buf();
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound => Error::MissingFile { path },
+        _ => Error::Read { path, source },
+    }
+}
+
+fn check_length(path: &Path, expected: u64, found: u64) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::Length {
+        path: path.to_path_buf(),
+        expected,
+        found,
+    })
+}
+
+fn check_labels(path: &Path, labels: &[usize], classes: usize) -> Result<()> {
+    match labels.iter().position(|&label| label >= classes) {
+        None => Ok(()),
+        Some(record) => Err(Error::Label {
+            path: path.to_path_buf(),
+            record,
+            label: labels[record] as i64,
+            classes,
+        }),
+    }
+}
