@@ -67,7 +67,7 @@ pub struct RunArgs {
     /// Go on from the last checkpoint of the same run
     #[arg(long)]
     pub resume: bool,
-    /// Where the run is written [default: runs/<recipe>-s<seed>]
+    /// Where the run is written [default: runs/RECIPE-sSEED]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
     /// Folder of the datasets, such as cifar-10-batches-bin/ [default: datasets/cache, or the user's cache]

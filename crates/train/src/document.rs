@@ -105,9 +105,14 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn document(&self, text: &str) -> Result<Node, Fault> {
         let table = DeTable::parse(text).map_err(|error| {
-            let origin = (self.place)(error.span().unwrap_or(0..0));
-            Fault::invalid(format!("not TOML: {}", error.message().replace('\n', ", ")))
-                .at("", &origin)
+            let span = error.span().unwrap_or(0..0);
+            let culprit = text
+                .get(span.clone())
+                .map(str::trim)
+                .filter(|text| !text.is_empty());
+            let near = culprit.map_or(String::new(), |text| format!(" at `{text}`"));
+            let message = error.message().replace('\n', ", ");
+            Fault::invalid(format!("not TOML: {message}{near}")).at("", &(self.place)(span))
         })?;
         Ok(Node {
             origin: (self.place)(0..0),

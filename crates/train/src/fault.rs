@@ -191,7 +191,6 @@ fn habit(key: &str) -> Option<&'static str> {
         }
         "gamma" => "the rate is divided: `divide_by = 10` is a gamma of 0.1",
         "milestones" => "milestones are `at = [{ steps = 32_000 }, ..]`",
-        "warmup" => "the key is `warm_up`",
         "wd" => "the key is `weight_decay`",
         "arch" | "network" => "the network is `model = \"resnet20\"`",
         _ => return None,

@@ -1,7 +1,8 @@
 //! A plan: what runs, with every duration in steps. It is saved as `plan.toml` before the first step.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -267,6 +268,18 @@ impl Plan {
         decode(&Node::parse(text)?)
     }
 
+    /// Reads a run's `plan.toml`; errors have exit code 1.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let unreadable = || Error::failure(format!("cannot read plan `{}`", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| unreadable().because(error))?;
+        Self::from_toml(&text).map_err(|fault| unreadable().explained_by(fault))
+    }
+
+    /// Where the run is written unless the user says otherwise: `runs/<recipe>-s<seed>`.
+    pub fn run_folder(&self) -> PathBuf {
+        Path::new("runs").join(format!("{}-s{}", self.name, self.seed))
+    }
+
     /// The keys in which a resumed run's plan differs from this one so that the result would, each with both values.
     pub fn differences(&self, resumed: &Plan) -> Vec<String> {
         compare(&self.flat(), &resumed.flat(), |key| !FREE.contains(&key))
@@ -487,12 +500,11 @@ fn evaluation_notes(recipe: &Recipe, facts: &DatasetFacts) -> Vec<String> {
             .find(|transform| matches!(transform, Transform::Normalize(_)))
             .cloned()
     };
-    let mut notes = Vec::new();
-    if facts.test_images.is_none() {
-        notes.push("the dataset has no test split: there is no test result".into());
+    match facts.test_images {
+        None => vec!["the dataset has no test split: there is no test result".into()],
+        Some(_) if normalization(&recipe.augment.train) != normalization(&recipe.augment.test) => {
+            vec!["`augment.train` and `augment.test` normalize differently".into()]
+        }
+        Some(_) => Vec::new(),
     }
-    if normalization(&recipe.augment.train) != normalization(&recipe.augment.test) {
-        notes.push("`augment.train` and `augment.test` normalize differently".into());
-    }
-    notes
 }

@@ -139,6 +139,7 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         ("dataset", "dataset = { name = \"cifar10\", test = \"b\" }"),
         ("dataset", "dataset = {}"),
         ("length", ""),
+        ("length", "epochs = 30"),
         ("length", "length = 30"),
         ("length", "length = \"30 epochs\""),
         ("length", "length = { epochs = 30, steps = 64_000 }"),
@@ -149,6 +150,7 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         ("length", "length = 2026-01-01"),
         ("weight_decay", "weight_decy = 1e-4"),
         ("weight_decay", "lr = 0.1"),
+        ("weight_decay", "wd = 1e-4"),
         ("weight_decay", "weight_decay = nan"),
         ("weight_decay", "nesterov = true\ndampening = 0.1"),
         ("weight_decay", "decay_exclude = [\"bias\", \"norms\"]"),
@@ -218,6 +220,20 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         )
     });
     insta::assert_snapshot!(told.join("\n\n----\n\n"));
+}
+
+/// Whatever is left of a recipe by an accident, it is read or refused.
+#[test]
+fn no_damage_panics() {
+    for end in 0..GOOD.len() {
+        let (head, tail) = GOOD.split_at(end);
+        let lacking_one = format!("{head}{}", &tail[1..]);
+        for damaged in [head, tail, &lacking_one] {
+            if let Err(error) = read(damaged, &[]) {
+                assert_eq!(error.exit_code(), 2, "{damaged}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -354,6 +370,30 @@ fn a_plan_survives_its_file() {
     ]);
     let plan = plan.unwrap();
     assert_eq!(Plan::from_toml(&plan.to_toml()).unwrap(), plan);
+}
+
+#[test]
+fn a_damaged_plan_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plan.toml");
+    std::fs::write(
+        &path,
+        plan(&[])
+            .unwrap()
+            .to_toml()
+            .replace("seed = 0", "seed = true"),
+    )
+    .unwrap();
+    let error = Plan::read(&path).unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    let report = error
+        .report()
+        .to_string()
+        .replace(&*folder.path().to_string_lossy(), "runs/my-s0");
+    insta::assert_snapshot!(report, @r"
+    error: cannot read plan `runs/my-s0/plan.toml`
+      caused by: `seed`: expected a whole number, 0 or more, found `true`, line 7
+    ");
 }
 
 #[test]
