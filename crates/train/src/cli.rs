@@ -162,10 +162,10 @@ pub struct EvalArgs {
     )]
     pub network: NetworkArgs,
     /// Weights of the named network: .safetensors, or PyTorch files with their own keys
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "model")]
+    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["model", "dataset"])]
     pub weights: Vec<PathBuf>,
     /// Dataset, in place of the run's
-    #[arg(long, value_name = "NAME", required_unless_present = "run")]
+    #[arg(long, value_name = "NAME")]
     pub dataset: Option<String>,
     /// Part of the dataset
     #[arg(long, value_name = "SPLIT", default_value = "test")]

@@ -79,6 +79,18 @@ impl Fault {
     }
 }
 
+impl Fault {
+    fn write_origin(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_of_whole_file =
+            self.path().is_empty() && matches!(self.problem, Problem::MissingKey(_));
+        match self.place.as_ref().map(|place| &place.origin) {
+            Some(Origin::Set(argument)) => write!(f, ", from `--set {argument}`"),
+            Some(Origin::Line(line)) if !is_of_whole_file => write!(f, ", line {line}"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
         Self {
@@ -121,16 +133,7 @@ impl Display for Fault {
             }
             Problem::Invalid(message) => write!(f, "{subject}{message}")?,
         }
-        match self.place.as_ref().map(|place| &place.origin) {
-            Some(Origin::Set(argument)) => write!(f, ", from `--set {argument}`"),
-            Some(Origin::Line(_))
-                if self.path().is_empty() && matches!(self.problem, Problem::MissingKey(_)) =>
-            {
-                Ok(())
-            }
-            Some(Origin::Line(line)) => write!(f, ", line {line}"),
-            None => Ok(()),
-        }
+        self.write_origin(f)
     }
 }
 
