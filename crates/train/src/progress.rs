@@ -326,31 +326,25 @@ pub struct Downloads {
 
 #[derive(Debug)]
 struct Download {
-    name: String,
-    total: Option<u64>,
+    file: String,
+    total: u64,
     done: u64,
     bar: Option<ProgressBar>,
 }
 
 impl Downloads {
-    /// Begins a file of `total` bytes, if that is known, of which `done` are there from an earlier attempt.
-    pub fn start(&mut self, name: &str, total: Option<u64>, done: u64) {
-        self.finish();
+    /// Begins a file of `total` bytes, of which `already` are there from an earlier attempt.
+    pub fn start(&mut self, file: &str, total: u64, already: u64) {
         let bar = io::stderr()
             .is_terminal()
-            .then(|| download_bar(name, total, done));
+            .then(|| download_bar(file, total, already));
         if bar.is_none() {
-            say(format!(
-                "fetching {name}{}",
-                total
-                    .map(|total| format!(", {}", size(total)))
-                    .unwrap_or_default()
-            ));
+            say(format!("fetching {file}, {}", size(total)));
         }
         self.current = Some(Download {
-            name: name.to_owned(),
+            file: file.to_owned(),
             total,
-            done,
+            done: already,
             bar,
         });
     }
@@ -381,36 +375,41 @@ impl Downloads {
         }
     }
 
-    /// Ends the file; the line stays and says how much there is.
+    /// Ends the file, and says so where it is complete.
     pub fn finish(&mut self) {
-        if let Some(Download {
-            name, done, bar, ..
+        let Some(Download {
+            file,
+            total,
+            done,
+            bar,
         }) = self.current.take()
-        {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
-            say(format!("fetched {name}, {}", size(done)));
+        else {
+            return;
+        };
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        if done == total {
+            say(format!("fetched {file}, {}", size(total)));
         }
     }
 }
 
 impl Download {
     fn tenths(&self) -> u64 {
-        self.total.filter(|&total| total > 0).map_or(0, |total| {
-            (self.done.min(total) as u128 * 10 / total as u128) as u64
-        })
+        (self.done.min(self.total) * 10)
+            .checked_div(self.total)
+            .unwrap_or(0)
     }
 }
 
-fn download_bar(name: &str, total: Option<u64>, done: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
-    bar.set_style(style(match total {
-        Some(_) => "{bar:24} {msg}  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  ETA {eta}",
-        None => "{spinner} {msg}  {decimal_bytes}  {decimal_bytes_per_sec}",
-    }));
-    bar.set_message(name.to_owned());
-    bar.set_position(done);
+fn download_bar(file: &str, total: u64, already: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    bar.set_style(style(
+        "{bar:24} {msg}  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  ETA {eta}",
+    ));
+    bar.set_message(file.to_owned());
+    bar.set_position(already);
     bar.reset_eta();
     bar
 }
@@ -561,17 +560,18 @@ mod tests {
 
     #[test]
     fn tenths_of_a_download_never_pass_ten() {
-        let download = |total, done| {
+        let tenths = |total, done| {
             Download {
-                name: String::new(),
+                file: String::new(),
                 total,
                 done,
                 bar: None,
             }
             .tenths()
         };
-        assert_eq!(download(Some(100), 99), 9);
-        assert_eq!(download(Some(100), 200), 10);
-        assert_eq!([download(None, 5), download(Some(0), 5)], [0, 0]);
+        assert_eq!(
+            [tenths(100, 99), tenths(100, 200), tenths(0, 5)],
+            [9, 10, 0]
+        );
     }
 }

@@ -30,7 +30,8 @@ impl TensorBoard {
     /// Begins a new event file in `folder`, next to those that are there.
     ///
     /// `resumed` is the step of the checkpoint from which a run goes on: TensorBoard then drops the later steps that it
-    /// has from earlier files, since they happen again.
+    /// has from earlier files, since they happen again. It does so at the second beginning of a session, which is
+    /// why the file of a run that begins has one, too.
     ///
     /// # Errors
     ///
@@ -42,15 +43,13 @@ impl TensorBoard {
             file_version: Some(FILE_VERSION.into()),
             ..Event::at(now, 0)
         })?;
-        if let Some(step) = resumed {
-            let session_log = Some(SessionLog {
+        let next = resumed.map_or(0, |step| step + 1);
+        board.write(&Event {
+            session_log: Some(SessionLog {
                 status: SESSION_START,
-            });
-            board.write(&Event {
-                session_log,
-                ..Event::at(now, step + 1)
-            })?;
-        }
+            }),
+            ..Event::at(now, next)
+        })?;
         Ok(board)
     }
 
@@ -296,7 +295,13 @@ mod tests {
         let [first, second] = &files[..] else {
             panic!("two files, found {files:?}")
         };
-        assert_eq!(events(&fs::read(first).unwrap())[1].step, 60);
+        assert_eq!(events(&fs::read(first).unwrap())[2].step, 60);
+        assert_eq!(
+            events(&fs::read(first).unwrap())[1].session_log,
+            Some(SessionLog {
+                status: SESSION_START
+            })
+        );
         let restart = &events(&fs::read(second).unwrap())[1];
         assert_eq!(
             (restart.step, &restart.session_log),
