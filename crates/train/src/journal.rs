@@ -294,7 +294,7 @@ fn line(event: &Event) -> Vec<u8> {
 }
 
 /// `f64` as a JSON number, or as a string where it is not finite.
-mod number {
+pub(crate) mod number {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
@@ -329,6 +329,19 @@ mod number {
             },
         }
     }
+}
+
+/// The splits that were evaluated, in the order of their first evaluation.
+pub fn splits(events: &[Event]) -> Vec<&str> {
+    let mut splits = Vec::new();
+    for event in events {
+        if let Event::Eval(eval) = event
+            && !splits.contains(&eval.split.as_str())
+        {
+            splits.push(&eval.split);
+        }
+    }
+    splits
 }
 
 /// The wall clock to the second, as events carry it.

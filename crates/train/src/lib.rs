@@ -5,4 +5,5 @@ pub mod journal;
 pub mod metrics;
 pub mod progress;
 pub mod record;
+pub mod report;
 pub mod tensorboard;

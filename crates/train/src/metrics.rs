@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::files::{self, Result};
-use crate::journal::{Eval, Event, Step};
+use crate::journal::{self, Eval, Event, Step};
 
 /// Writes the table of a journal's events, whole.
 ///
@@ -21,7 +21,7 @@ pub fn write(path: &Path, events: &[Event]) -> Result<()> {
 /// order of their first evaluation, `<split>_top1,<split>_top5,<split>_loss`. A step that was evaluated but not logged
 /// has a row of its own; what is not known is empty.
 pub fn table(events: &[Event]) -> Vec<u8> {
-    let splits = splits(events);
+    let splits = journal::splits(events);
     let rows = rows(events);
     let mut csv = csv::Writer::from_writer(Vec::new());
     let mut record = |fields: Vec<String>| {
@@ -53,18 +53,6 @@ fn header(splits: &[&str]) -> Vec<String> {
         .map(ToString::to_string)
         .chain(splits.iter().flat_map(of_split))
         .collect()
-}
-
-fn splits(events: &[Event]) -> Vec<&str> {
-    let mut splits = Vec::new();
-    for event in events {
-        if let Event::Eval(eval) = event
-            && !splits.contains(&eval.split.as_str())
-        {
-            splits.push(&eval.split);
-        }
-    }
-    splits
 }
 
 #[derive(Default)]
