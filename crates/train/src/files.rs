@@ -95,7 +95,8 @@ impl Error {
             Self::UnknownEvent { line, .. } => Some(format!(
                 "a newer Kiln may have written it: update, or delete line {line}"
             )),
-            Self::Json { path, .. } | Self::Toml { path, .. } | Self::Contradiction { path, .. } => {
+            Self::Toml { path, .. } => Some(format!("restore `{}` from a copy", path.display())),
+            Self::Json { path, .. } | Self::Contradiction { path, .. } => {
                 Some(format!("restore `{}` from a copy, or delete it to go on without", path.display()))
             }
         }

@@ -83,15 +83,15 @@ fn draw_into<'a>(svg: &'a mut String, lines: &[Line], x: Axis, y: Axis) -> Resul
     let mut chart = ChartBuilder::on(&area)
         .margin_top(14)
         .margin_right(34)
-        .x_label_area_size(46)
-        .y_label_area_size(88)
+        .x_label_area_size(50)
+        .y_label_area_size(92)
         .build_cartesian_2d(x, y)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
         .bold_line_style(Ink::Grid.color().stroke_width(1))
         .axis_style(Ink::Grid.color().stroke_width(2))
-        .label_style(TextStyle::from(("sans-serif", 25).into_font()).color(&Ink::Text.color()))
+        .label_style(TextStyle::from(("sans-serif", 28).into_font()).color(&Ink::Text.color()))
         .draw()?;
     for line in lines {
         let color = line.ink.color();
@@ -100,7 +100,7 @@ fn draw_into<'a>(svg: &'a mut String, lines: &[Line], x: Axis, y: Axis) -> Resul
         }
         chart.draw_series(LineSeries::new(
             line.points.iter().copied(),
-            color.stroke_width(4),
+            color.stroke_width(3),
         ))?;
         if line.marked {
             chart.draw_series(
@@ -167,7 +167,7 @@ impl Axis {
         let (_, step) = ticks(lowest, highest, 5);
         let (low, high) = (
             (lowest / step).floor() * step,
-            (highest / step * 1.02).ceil() * step,
+            (highest / step).ceil() * step,
         );
         Self {
             low,

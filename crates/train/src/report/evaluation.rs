@@ -54,7 +54,7 @@ pub struct Misjudged {
     /// Its loss.
     #[serde(with = "number")]
     pub loss: f64,
-    /// The image as PNG, in base64; see [`png`].
+    /// The image as PNG, in base64; see [`png_in_base64`].
     pub png: String,
 }
 
@@ -159,7 +159,7 @@ impl Misjudged {
 /// # Panics
 ///
 /// If a side is zero, or `pixels` is not `channels * height * width` long.
-pub fn png(channels: usize, height: usize, width: usize, pixels: &[u8]) -> String {
+pub fn png_in_base64(channels: usize, height: usize, width: usize, pixels: &[u8]) -> String {
     assert_eq!(
         pixels.len(),
         channels * height * width,
@@ -198,7 +198,7 @@ mod tests {
             predicted: 1,
             probability: 0.99,
             loss: f64::INFINITY,
-            png: png(1, 2, 2, &[0, 64, 128, 255]),
+            png: png_in_base64(1, 2, 2, &[0, 64, 128, 255]),
         };
         Evaluation {
             split: "test".into(),
@@ -269,9 +269,9 @@ mod tests {
             pixels
         };
         assert_eq!(
-            decode(png(3, 1, 2, &[1, 2, 3, 4, 5, 6])),
+            decode(png_in_base64(3, 1, 2, &[1, 2, 3, 4, 5, 6])),
             [1, 3, 5, 2, 4, 6]
         );
-        assert_eq!(decode(png(1, 1, 2, &[7, 8])), [7, 8]);
+        assert_eq!(decode(png_in_base64(1, 1, 2, &[7, 8])), [7, 8]);
     }
 }

@@ -9,7 +9,7 @@ mod plan;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use evaluation::{Evaluation, Misjudged, png};
+pub use evaluation::{Evaluation, Misjudged, png_in_base64};
 use plan::Plan;
 
 use crate::files::{self, Result};

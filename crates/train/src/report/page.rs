@@ -38,11 +38,11 @@ pub fn page(run: &Run) -> Markup {
                     (header(run))
                     (result(run))
                     (charts(run))
-                    (evaluations(&run.events))
-                    @if let Some(evaluation) = &run.evaluation {
-                        (confusion(evaluation))
-                        (worst(evaluation))
+                    div.beside {
+                        (evaluations(&run.events))
+                        @if let Some(evaluation) = &run.evaluation { (confusion(evaluation)) }
                     }
+                    @if let Some(evaluation) = &run.evaluation { (worst(evaluation)) }
                     (plan(run))
                     (course(&run.events))
                 }
@@ -121,6 +121,8 @@ struct Headline<'a> {
     loss: f64,
     classes: Option<usize>,
     choice: String,
+    /// The step of the weights, where that is not the checkpoint's business.
+    step: Option<u64>,
     doubtful: bool,
 }
 
@@ -131,11 +133,13 @@ fn headline(run: &Run) -> Option<Headline<'_>> {
     }
 }
 
+/// The latest evaluation; of several at one step that of the test split, or else the last.
 fn latest_eval(events: &[Event]) -> Option<&Eval> {
-    events.iter().rev().find_map(|event| match event {
+    let evals = events.iter().filter_map(|event| match event {
         Event::Eval(eval) => Some(eval),
         _ => None,
-    })
+    });
+    evals.max_by_key(|eval| (eval.step, eval.split == "test"))
 }
 
 fn of_evaluation(evaluation: &Evaluation) -> Headline<'_> {
@@ -162,6 +166,7 @@ fn of_evaluation(evaluation: &Evaluation) -> Headline<'_> {
         loss: *loss,
         classes: Some(classes.len()),
         choice,
+        step: None,
         doubtful: chosen_by.as_ref() == Some(split),
     }
 }
@@ -182,10 +187,8 @@ fn of_journal(eval: &Eval) -> Headline<'_> {
         top5: *top5,
         loss: *loss,
         classes: None,
-        choice: format!(
-            "the weights of step {}; no split chose them",
-            grouped(*step)
-        ),
+        choice: "none yet: the weights at the latest evaluation, which no split chose".into(),
+        step: Some(*step),
         doubtful: false,
     }
 }
@@ -210,8 +213,8 @@ fn result(run: &Run) -> Markup {
                 p.figure { (format!("{top1:.2}")) small { " %" } }
                 p { strong { "top-1 accuracy" } " on the " (split) " split" }
                 p.quiet {
-                    (format!("{low:.2} to {high:.2} % "))
-                    "is the 95 % interval that " (grouped(*images)) " images allow; it does not hold the spread over seeds."
+                    (format!("95 % interval {low:.2} to {high:.2} %: "))
+                    "the chance in " (grouped(*images)) " images alone, not the spread over seeds."
                 }
                 p.quiet {
                     @if headline.classes.is_none_or(|classes| classes > 5) { "top-5 " (format!("{top5:.2}")) " %, " }
@@ -229,12 +232,6 @@ fn result(run: &Run) -> Markup {
 fn conditions(run: &Run, headline: &Headline<'_>) -> Vec<(&'static str, String)> {
     let text = |key: &str| run.plan.text(key);
     let count = |key: &str| run.plan.count(key);
-    let length = count("steps_per_epoch")
-        .filter(|&each| each > 0)
-        .map(|each| {
-            let epochs = steps(run) as f64 / each as f64;
-            format!("{} epochs, {} steps", trimmed(epochs), grouped(steps(run)))
-        });
     let trained = count("train_images").map(|images| match count("validation_images") {
         None | Some(0) => format!("on {} images", grouped(images)),
         Some(held_out) => format!(
@@ -260,10 +257,7 @@ fn conditions(run: &Run, headline: &Headline<'_>) -> Vec<(&'static str, String)>
         ("Model", text("model.name").or_else(|| text("model"))),
         ("Checkpoint", Some(headline.choice.clone())),
         ("Trained", trained),
-        (
-            "Length",
-            length.or_else(|| Some(format!("{} steps", grouped(steps(run))))),
-        ),
+        ("Length", Some(length(run, headline.step))),
         ("Batch", batch),
         ("Seed", text("seed").map(|seed| format!("{seed} (one run)"))),
         ("Device", text("device")),
@@ -272,6 +266,27 @@ fn conditions(run: &Run, headline: &Headline<'_>) -> Vec<(&'static str, String)>
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
     .collect()
+}
+
+/// How long a run trained, or how far it had come at `step`.
+fn length(run: &Run, step: Option<u64>) -> String {
+    let steps = steps(run);
+    let done = step.unwrap_or(steps);
+    let so_far = |done: String, all: String| {
+        if done == all {
+            all
+        } else {
+            format!("{done} of {all}")
+        }
+    };
+    let in_steps = format!("{} steps", so_far(grouped(done), grouped(steps)));
+    match run.plan.count("steps_per_epoch").filter(|&each| each > 0) {
+        None => in_steps,
+        Some(each) => {
+            let epochs = |steps: u64| trimmed(steps as f64 / each as f64);
+            format!("{} epochs, {in_steps}", so_far(epochs(done), epochs(steps)))
+        }
+    }
 }
 
 /// The wall time of a run that was never resumed: of others it is not known.
@@ -298,83 +313,143 @@ fn interval(percent: f64, images: u64) -> (f64, f64) {
 fn charts(run: &Run) -> Markup {
     let (events, end) = (&run.events, steps(run));
     let alone = |name: &str, value: fn(&journal::Step) -> f64| -> Vec<Curve> {
-        curves::of_steps(events, name, |step| Some(value(step)))
+        curves::of_steps(events, end, name, |step| Some(value(step)))
             .into_iter()
             .collect()
     };
-    let rate: Vec<Curve> = alone("learning rate", |step| step.lr)
-        .into_iter()
-        .map(Curve::without_band)
-        .collect();
+    let loss = Figure {
+        title: "Training loss",
+        unit: "per batch",
+        curves: alone("loss", |step| step.loss),
+        scale: Scale::Spread,
+        number: trimmed,
+        has_legend: false,
+    };
+    let error = Figure {
+        title: "Error",
+        unit: "% of images",
+        curves: curves::of_errors(events, end),
+        scale: Scale::Zero,
+        number: |percent| format!("{percent:.2} %"),
+        has_legend: true,
+    };
+    let rates = curves::of_rates(events, end);
+    let rate = Figure {
+        title: "Learning rate",
+        unit: "",
+        scale: if rates.iter().all(Curve::has_levels) {
+            Scale::Spread
+        } else {
+            Scale::Zero
+        },
+        curves: rates.into_iter().collect(),
+        number: trimmed,
+        has_legend: false,
+    };
+    let throughput = Figure {
+        title: "Throughput",
+        unit: "images a second",
+        curves: alone("throughput", |step| step.images_per_second),
+        scale: Scale::Zero,
+        number: trimmed,
+        has_legend: false,
+    };
+    let epoch = run.plan.count("steps_per_epoch");
     html! {
         section {
             h2 { "Curves" }
-            div.charts {
-                (figure("Training loss", "of a batch", &alone("loss", |step| step.loss), end, Scale::Spread))
-                (figure("Error", "% of images", &curves::of_errors(events), end, Scale::Zero))
-                (figure("Learning rate", "", &rate, end, Scale::Zero))
-                (figure("Throughput", "images a second", &alone("images/s", |step| step.images_per_second), end, Scale::Zero))
+            p.quiet {
+                "Across: optimizer steps"
+                @if let Some(epoch) = epoch { "; an epoch has " (grouped(epoch)) }
+                "."
             }
-            @if let Some(each) = run.plan.count("steps_per_epoch") {
-                p.quiet { "Across: optimizer steps; an epoch has " (grouped(each)) "." }
-            } @else {
-                p.quiet { "Across: optimizer steps." }
-            }
+            div.charts { @for chart in [loss, error, rate, throughput] { (chart.markup(end)) } }
         }
     }
 }
 
-fn figure(title: &str, unit: &str, curves: &[Curve], end: u64, scale: Scale) -> Markup {
-    let lines: Vec<Line> = curves.iter().map(|curve| curve.line.clone()).collect();
-    let left_out: usize = curves.iter().map(|curve| curve.left_out).sum();
-    let each = curves
-        .iter()
-        .filter(|curve| !curve.line.band.is_empty())
-        .map(|curve| curve.each)
-        .max();
-    html! {
-        figure.chart {
-            h3 { (title) @if !unit.is_empty() { " " span.quiet { (unit) } } }
-            @if lines.is_empty() {
-                p.quiet { "Nothing was measured." }
-            } @else {
-                div role="img" aria-label=(description(title, curves)) { (PreEscaped(chart::draw(&lines, end as f64, scale))) }
-                figcaption {
-                    @if curves.len() > 1 {
-                        ul.legend {
-                            @for curve in curves {
-                                li class=(ink_class(curve)) { span { (curve.name) ", last " (trimmed(curve.last)) } }
-                            }
-                        }
-                    } @else { "Last: " (trimmed(curves[0].last)) ". " }
-                    @if let Some(each) = each {
-                        "Line: means of " (each) " logged steps; band: their lowest to highest. "
+/// A chart with its title and what is said below it.
+struct Figure {
+    title: &'static str,
+    unit: &'static str,
+    curves: Vec<Curve>,
+    scale: Scale,
+    number: fn(f64) -> String,
+    /// Whether the title alone does not say what is drawn.
+    has_legend: bool,
+}
+
+impl Figure {
+    fn markup(&self, end: u64) -> Markup {
+        let Self {
+            title,
+            unit,
+            curves,
+            scale,
+            ..
+        } = self;
+        let lines: Vec<Line> = curves.iter().map(|curve| curve.line.clone()).collect();
+        html! {
+            figure.chart {
+                h3 { (title) @if !unit.is_empty() { " " span.quiet { (unit) } } }
+                @if lines.is_empty() {
+                    p.quiet { "Nothing was measured." }
+                } @else {
+                    div role="img" aria-label=(self.description()) {
+                        (PreEscaped(chart::draw(&lines, end as f64, *scale)))
                     }
-                    @if left_out > 0 { (grouped(left_out as u64)) " values are not finite and not drawn." }
+                    figcaption { (self.caption()) }
                 }
             }
         }
     }
-}
 
-fn description(title: &str, curves: &[Curve]) -> String {
-    let each = |curve: &Curve| {
-        let first = curve
-            .line
-            .points
-            .first()
-            .map_or(curve.last, |point| point.1);
+    fn caption(&self) -> Markup {
+        let left_out: usize = self.curves.iter().map(|curve| curve.left_out).sum();
+        let banded = self
+            .curves
+            .iter()
+            .filter(|curve| !curve.line.band.is_empty());
+        html! {
+            @if self.has_legend {
+                ul.legend {
+                    @for curve in &self.curves {
+                        li class=(ink_class(curve)) {
+                            span { (curve.name) " " span.quiet { ((self.number)(curve.last)) } }
+                        }
+                    }
+                }
+            } @else {
+                @for curve in &self.curves { "Last " ((self.number)(curve.last)) ". " }
+            }
+            @if let Some(each) = banded.map(|curve| curve.each).max() {
+                "Line: mean of " (each) " logged steps; band: their range. "
+            }
+            @if left_out > 0 { "Not drawn, since not finite: " (grouped(left_out as u64)) "." }
+        }
+    }
+
+    /// The chart in words.
+    fn description(&self) -> String {
+        let each = |curve: &Curve| {
+            let first = curve
+                .line
+                .points
+                .first()
+                .map_or(curve.last, |point| point.1);
+            format!(
+                "{} from {} to {}",
+                curve.name,
+                (self.number)(first),
+                (self.number)(curve.last)
+            )
+        };
         format!(
-            "{} from {} to {}",
-            curve.name,
-            trimmed(first),
-            trimmed(curve.last)
+            "{} by step: {}",
+            self.title,
+            self.curves.iter().map(each).collect::<Vec<_>>().join("; ")
         )
-    };
-    format!(
-        "{title} by step: {}",
-        curves.iter().map(each).collect::<Vec<_>>().join("; ")
-    )
+    }
 }
 
 fn ink_class(curve: &Curve) -> String {
@@ -486,7 +561,7 @@ fn matrix(evaluation: &Evaluation) -> Markup {
     html! {
         div.wide {
             table.confusion.crowded[classes.len() > ROOMY_CLASSES] {
-                caption { "Images of the " (split) " split: a row for each true class, a column for each predicted class" }
+                caption { "Images of the " (split) " split. Rows: true class; columns: predicted class." }
                 thead {
                     tr {
                         td { "true" }
@@ -586,7 +661,7 @@ fn pairs(evaluation: &Evaluation) -> Markup {
                             th scope="row" { (classes[*truth]) }
                             td { (classes[*predicted]) }
                             td.number { (grouped(*count)) }
-                            td { (bar(100.0 * share)) }
+                            td { (bar(100.0 * share, "wrong")) }
                         }
                     }
                 }
@@ -596,7 +671,7 @@ fn pairs(evaluation: &Evaluation) -> Markup {
                 thead { tr { th scope="col" { "Class" } th scope="col" { "Right" } } }
                 tbody {
                     @for (recall, class) in &recalls {
-                        tr { th scope="row" { (classes[*class]) } td { (bar(*recall)) } }
+                        tr { th scope="row" { (classes[*class]) } td { (bar(*recall, "right")) } }
                     }
                 }
             }
@@ -604,8 +679,8 @@ fn pairs(evaluation: &Evaluation) -> Markup {
     }
 }
 
-fn bar(percent: f64) -> Markup {
-    html! { span.bar style=(format!("--share: {percent:.1}%")) {} " " (format!("{percent:.0} %")) }
+fn bar(percent: f64, kind: &str) -> Markup {
+    html! { span.bar.(kind) style=(format!("--share: {percent:.1}%")) {} " " (format!("{percent:.0} %")) }
 }
 
 fn worst(evaluation: &Evaluation) -> Markup {
@@ -655,7 +730,7 @@ fn plan(run: &Run) -> Markup {
                 @for (name, rows) in run.plan.sections() {
                     section {
                         h3 { @if name.is_empty() { "run" } @else { (name) } }
-                        table { tbody { @for (key, value) in rows { tr { th scope="row" { (key) } td { (value) } } } } }
+                        table { tbody { @for (key, value) in rows { tr { th scope="row" { (key) } td { @if value.is_empty() { "–" } @else { (value) } } } } } }
                     }
                 }
             }
@@ -723,7 +798,8 @@ fn footer(run: &Run) -> Markup {
         footer {
             @let versions: Vec<String> = made_by.into_iter().flatten().collect();
             @if !versions.is_empty() { "Trained with " (versions.join(", ")) ". " }
-            "Made from plan.toml, journal.jsonl" @if run.evaluation.is_some() { " and evaluation.json" } "."
+            @if run.evaluation.is_some() { "Made from plan.toml, journal.jsonl and evaluation.json." }
+            @else { "Made from plan.toml and journal.jsonl." }
         }
     }
 }

@@ -83,7 +83,7 @@ fn flatten(path: &str, value: &Value, rows: &mut Vec<(String, String)>) {
         }
         Value::Array(tables) if tables.iter().any(Value::is_table) => {
             for (index, table) in tables.iter().enumerate() {
-                flatten(&format!("{path} {}", index + 1), table, rows);
+                flatten(&format!("{path}.{index}"), table, rows);
             }
         }
         value => rows.push((path.to_owned(), plain(value))),
@@ -140,7 +140,7 @@ mod tests {
                 (String::new(), rows(&[("seed", "0"), ("empty", "")])),
                 (
                     "augment".into(),
-                    rows(&[("train 1.flip", "0.5"), ("train 2.crop.size", "32")])
+                    rows(&[("train.0.flip", "0.5"), ("train.1.crop.size", "32")])
                 ),
             ]
         );
