@@ -25,10 +25,19 @@ pub enum Error {
         archives: Vec<String>,
     },
 
-    /// A file that belongs to a dataset is not there, the rest is.
-    #[error("file `{}` is missing", path.display())]
-    MissingFile {
+    /// A part of the dataset is where it should be, a file of it is not.
+    #[error("dataset `{dataset}` is incomplete: `{}` is missing", path.display())]
+    IncompleteDataset {
+        /// The manifest's name.
+        dataset: String,
         /// The file.
+        path: PathBuf,
+    },
+
+    /// A file or folder is not there.
+    #[error("`{}` does not exist", path.display())]
+    MissingFile {
+        /// The file or folder.
         path: PathBuf,
     },
 
@@ -131,11 +140,18 @@ pub enum Error {
         found: Size,
     },
 
-    /// A dataset, a file or a folder holds no image.
+    /// A dataset or a file holds no image.
     #[error("no images in {place}")]
     NoImages {
         /// Where they should be.
         place: String,
+    },
+
+    /// A folder holds no image file, or no class folder.
+    #[error("no PNG or JPEG images in `{}`", folder.display())]
+    NoImageFiles {
+        /// The folder.
+        folder: PathBuf,
     },
 
     /// An image has no pixels.
@@ -332,18 +348,18 @@ impl Error {
                 list(archives),
                 data_dir.display()
             ),
-            Error::MissingFile { .. } | Error::MissingEntry { .. } => {
-                "delete what is left of the dataset, and get it whole with `train fetch`".into()
-            }
-            Error::Compressed { path, .. } => format!(
-                "delete `{}`, and get it again with `train fetch`",
+            Error::IncompleteDataset { dataset, .. } => format!(
+                "put it there, or delete the dataset's folder and type `train fetch {dataset}`"
+            ),
+            Error::Compressed { path, .. } | Error::MissingEntry { archive: path, .. } => format!(
+                "delete `{}`, and get it again, for example with `train fetch`",
                 path.display()
             ),
             Error::Length { path, .. } => format!(
                 "the file was cut or changed: replace `{}` by a whole copy",
                 path.display()
             ),
-            Error::NoImages { .. } => {
+            Error::NoImageFiles { .. } => {
                 "a folder dataset has `train/CLASS/*.png` (or .jpg, .jpeg), and may have `test/CLASS/` or `val/CLASS/`".into()
             }
             Error::ImageSize { .. } => "scale all images to one size first".into(),

@@ -8,6 +8,8 @@ mod crop;
 mod flip;
 mod normalize;
 
+use std::fmt;
+
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -182,8 +184,8 @@ fn ensure(
     holds: bool,
     transform: &'static str,
     key: &'static str,
-    expected: impl ToString,
-    found: impl ToString,
+    expected: impl fmt::Display,
+    found: impl fmt::Display,
 ) -> Result<()> {
     if holds {
         return Ok(());
@@ -285,6 +287,24 @@ mod tests {
         assert_eq!(centered.pixels, Pixels::F32(vec![0.5, 1.0]));
     }
 
+    /// A change here changes every augmented run: it may only come with a new major version.
+    #[test]
+    fn choices_are_pinned() {
+        let mut rng = rng(3);
+        let size = Size::new(3, 32, 32);
+        let crop = Transform::RandomCrop {
+            size: 32,
+            padding: 4,
+        };
+        let flip = Transform::Flip { probability: 0.5 };
+        let chosen = [(); 2].map(|()| (crop.choose(size, &mut rng), flip.choose(size, &mut rng)));
+        let expected = [
+            (Choice::Crop { top: 8, left: 6 }, Choice::Flip(true)),
+            (Choice::Crop { top: 0, left: 5 }, Choice::Flip(true)),
+        ];
+        assert_eq!(chosen, expected);
+    }
+
     #[test]
     fn every_place_of_a_crop_is_as_likely() {
         let transform = Transform::RandomCrop {
@@ -367,7 +387,15 @@ mod tests {
                     size: 0,
                     padding: 0,
                 },
-                "`size` of `random_crop` is out of range: expected at least 1, found 0",
+                "`size` of `random_crop` is out of range: expected 1 to 4096, found 0",
+            ),
+            (
+                grey,
+                Transform::RandomCrop {
+                    size: 2,
+                    padding: usize::MAX,
+                },
+                "`padding` of `random_crop` is out of range: expected 0 to 4096, found 18446744073709551615",
             ),
             (
                 grey,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::{Splits, check_length, find_archive, missing, read_error};
+use super::{Splits, check_length, find_archive, incomplete, missing, read_error};
 use crate::{Error, InMemory, Manifest, Pixels, Result, Split};
 
 /// Bytes of labels in a record of CIFAR-10: its class.
@@ -47,7 +47,9 @@ pub(crate) fn open(manifest: &Manifest, data_dir: &Path, label_bytes: usize) -> 
         Some(archive) if !folder.is_dir() => {
             format.read_archive(&archive, &manifest.folder, parts)?;
         }
-        _ => format.read_folder(&folder, parts)?,
+        _ => format
+            .read_folder(&folder, parts)
+            .map_err(incomplete(manifest))?,
     }
     Ok(Splits {
         train: train.into_dataset(manifest),

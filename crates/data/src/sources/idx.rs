@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use super::{Splits, check_labels, check_length, missing, read_error};
+use super::{Splits, check_labels, check_length, check_size, incomplete, missing, read_error};
 use crate::{Error, InMemory, Manifest, Pixels, Result, Size};
 
 /// Unsigned bytes in three dimensions.
@@ -43,7 +43,7 @@ fn open_split(manifest: &Manifest, folder: &Path, name: &str) -> Result<InMemory
             problem: format!("split `{name}` needs a file of images and one of labels"),
         });
     };
-    let split_read = read_split(folder, images, labels)?;
+    let split_read = read_split(folder, images, labels).map_err(incomplete(manifest))?;
     split_read.check(manifest, split.count)?;
     Ok(split_read.images)
 }
@@ -89,14 +89,7 @@ impl ReadSplit {
     }
 
     fn check_size(&self, expected: Size) -> Result<()> {
-        if self.images.size() == expected {
-            return Ok(());
-        }
-        Err(Error::ImageSize {
-            path: self.images_path.clone(),
-            expected,
-            found: self.images.size(),
-        })
+        check_size(&self.images_path, expected, self.images.size())
     }
 }
 
