@@ -287,6 +287,44 @@ mod tests {
         assert_eq!(centered.pixels, Pixels::F32(vec![0.5, 1.0]));
     }
 
+    /// A plan is saved with its transforms, and read again when the run is resumed.
+    #[test]
+    fn transforms_survive_being_saved() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Plan {
+            augment: Pipeline,
+        }
+        let plan = Plan {
+            augment: Pipeline(vec![
+                Transform::RandomCrop {
+                    size: 32,
+                    padding: 4,
+                },
+                Transform::Flip { probability: 0.3 },
+                Transform::PcaColor {
+                    std: 0.1,
+                    pca: Pca {
+                        eigenvalues: [0.2175, 0.0188, 0.0045],
+                        eigenvectors: [[0.1, 0.2, 0.3]; 3],
+                    },
+                },
+                Transform::Normalize {
+                    mean: vec![0.4914],
+                    std: vec![1.0 / 3.0],
+                },
+                Transform::SubtractPixelMean {
+                    mean: vec![1.0 / 3.0; 2],
+                },
+            ]),
+        };
+        let saved = toml::to_string(&plan).unwrap();
+        assert_eq!(toml::from_str::<Plan>(&saved).unwrap(), plan, "{saved}");
+        let misspelt = saved.replace("probability", "probabilty");
+        assert!(toml::from_str::<Plan>(&misspelt).is_err());
+        let misspelt = saved.replace("eigenvalues", "eigenvalue");
+        assert!(toml::from_str::<Plan>(&misspelt).is_err());
+    }
+
     /// A change here changes every augmented run: it may only come with a new major version.
     #[test]
     fn choices_are_pinned() {
