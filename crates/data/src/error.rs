@@ -13,16 +13,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Nothing of the dataset is where it should be.
-    #[error("dataset `{dataset}` is not in `{}`: found neither folder `{folder}` with its files nor {}", data_dir.display(), list(archives))]
+    #[error("dataset `{dataset}` is not in `{}`: found no {}", data_dir.display(), quoted(looked_for).join(" and no "))]
     MissingDataset {
         /// The manifest's name.
         dataset: String,
         /// The folder of all datasets.
         data_dir: PathBuf,
-        /// The folder of its files, under `data_dir`.
-        folder: String,
-        /// The files that are downloaded, under `data_dir`.
+        /// Files or folders under `data_dir`, each of which would have done.
+        looked_for: Vec<String>,
+        /// The archives that make up the dataset.
         archives: Vec<String>,
+        /// The folder that they belong in.
+        download_folder: PathBuf,
     },
 
     /// A part of the dataset is where it should be, a file of it is not.
@@ -340,13 +342,13 @@ impl Error {
         let hint = match self {
             Error::MissingDataset {
                 dataset,
-                data_dir,
                 archives,
+                download_folder,
                 ..
             } => format!(
                 "type `train fetch {dataset}`, or put {} into `{}`, or name the folder that has it with `--data-dir`",
                 list(archives),
-                data_dir.display()
+                download_folder.display()
             ),
             Error::IncompleteDataset { dataset, .. } => format!(
                 "put it there, or delete the dataset's folder and type `train fetch {dataset}`"
@@ -387,6 +389,9 @@ fn list(names: &[String]) -> String {
     if names.is_empty() {
         return "nothing".into();
     }
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
+    quoted(names).join(", ")
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("`{name}`")).collect()
 }

@@ -9,6 +9,7 @@
 pub mod augment;
 mod dataset;
 mod error;
+pub mod fetch;
 mod fingerprint;
 mod loader;
 mod manifest;
@@ -23,7 +24,7 @@ pub use burn_dataset::Dataset;
 pub use dataset::{InMemory, Source, Subset};
 pub use error::{Error, Result};
 pub use loader::{Batch, Batches, Loader, LoaderConfig};
-pub use manifest::{Archive, Checksum, Format, Manifest, Split};
+pub use manifest::{Format, Manifest, Split};
 pub use opened::{Opened, digits, open, open_folder, open_idx, open_tensors};
 pub use sample::{Image, Pixels, Sample, Size};
 pub use sources::folder::read_image;

@@ -1,9 +1,11 @@
 //! What a dataset is and where it comes from: one manifest a dataset, in `datasets/`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::fetch::Archive;
 use crate::{Error, Result, Size, Statistics};
 
 /// A dataset's description. Parsing its TOML is the caller's work.
@@ -37,6 +39,15 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Where the archives belong: a folder of archives is its own folder under `data_dir`, an archive of a folder lies
+    /// beside it.
+    pub fn download_folder(&self, data_dir: &Path) -> PathBuf {
+        match self.format {
+            Format::Idx => data_dir.join(&self.folder),
+            Format::Cifar10 | Format::Cifar100 | Format::Digits => data_dir.to_owned(),
+        }
+    }
+
     /// The split `name`, or an error where the manifest lacks it.
     pub fn split(&self, name: &str) -> Result<&Split> {
         self.splits.get(name).ok_or_else(|| Error::Manifest {
@@ -58,30 +69,6 @@ pub enum Format {
     Idx,
     /// The digits that are compiled in.
     Digits,
-}
-
-/// A file that is downloaded.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archive {
-    /// Its path under the data folder.
-    pub name: String,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Its checksum.
-    pub checksum: Checksum,
-    /// URLs of the file, the first one to be tried first.
-    pub mirrors: Vec<String>,
-}
-
-/// A checksum in lower-case hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Checksum {
-    /// SHA-256.
-    Sha256(String),
-    /// MD5, where the publisher gives no other: it detects damage, not malice.
-    Md5(String),
 }
 
 /// A split of a dataset.

@@ -12,14 +12,10 @@ pub use rand::rngs::ChaCha8Rng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
-    /// Initial weights.
-    Weights = 0,
     /// The order of the training images.
     Shuffle = 1,
     /// Augmentation of one image.
     Augment = 2,
-    /// Dropout masks.
-    Dropout = 3,
 }
 
 /// The stream of (seed, purpose, epoch, index): ChaCha8 keyed by these as four little-endian `u64`.
@@ -59,7 +55,6 @@ mod tests {
         let base = draw(1, Purpose::Augment, 2, 3);
         assert_eq!(base, draw(1, Purpose::Augment, 2, 3));
         assert_ne!(base, draw(4, Purpose::Augment, 2, 3));
-        assert_ne!(base, draw(1, Purpose::Dropout, 2, 3));
         assert_ne!(base, draw(1, Purpose::Augment, 4, 3));
         assert_ne!(base, draw(1, Purpose::Augment, 2, 4));
     }

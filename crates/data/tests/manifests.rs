@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Checksum, Error, Manifest, Opened, open, statistics};
+use data::fetch::Checksum;
+use data::{Error, Manifest, Opened, open, statistics};
 
 const NAMES: [&str; 5] = ["cifar10", "cifar100", "mnist", "fashion-mnist", "digits"];
 

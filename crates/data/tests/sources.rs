@@ -59,10 +59,11 @@ mod cifar {
             splits.test = {{ files = ["test.bin"], count = 1 }}
             [[archives]]
             name = "tiny.tar.gz"
-            size = 0
-            checksum = {{ sha256 = "" }}
+            bytes = 0
+            checksum = {{ sha256 = "{}" }}
             mirrors = []
-            "#
+            "#,
+            "0".repeat(64)
         );
         toml::from_str(&text).unwrap()
     }
@@ -156,7 +157,7 @@ mod cifar {
         let dir = TempDir::new().unwrap();
         assert_eq!(
             message(open_cifar10(&dir), &dir),
-            "dataset `tiny` is not in `DIR`: found neither folder `tiny-bin` with its files nor `tiny.tar.gz`"
+            "dataset `tiny` is not in `DIR`: found no `tiny-bin` and no `tiny.tar.gz`"
         );
         assert_eq!(
             hint(open_cifar10(&dir), &dir),
@@ -407,7 +408,10 @@ mod idx {
         .unwrap();
         let open = || message(open(&manifest, dir.path()), &dir);
         let folder = dir.path().join("tiny");
-        assert!(open().starts_with("dataset `tiny` is not in `DIR`"));
+        assert_eq!(
+            open(),
+            "dataset `tiny` is not in `DIR`: found no `tiny/images` and no `tiny/images.gz`"
+        );
 
         write(folder.join("images"), &images(2, 3, 1, &[0; 6]));
         assert_eq!(

@@ -1,1 +1,27 @@
-//! The `kernels` crate of Kiln.
+//! The convolutional network operations of Kiln, on every Burn backend.
+//!
+//! [`CnnOps`] is the one list of operations. Its default bodies are composed from Burn's own
+//! primitives, so every backend works; a backend that can do better overrides them. Gradients are
+//! written once, on [`Autodiff`](burn::backend::Autodiff), in terms of the operations themselves.
+//!
+//! The functions of this crate are what models call:
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use kernels::{Conv2dOptions, conv2d};
+//!
+//! let device = Device::flex();
+//! let images = Tensor::<4>::ones([1, 3, 8, 8], &device);
+//! let weight = Tensor::<4>::ones([16, 3, 3, 3], &device);
+//! let options = Conv2dOptions { padding: [1, 1], ..Conv2dOptions::default() };
+//! assert_eq!(conv2d(images, weight, options).dims(), [1, 16, 8, 8]);
+//! ```
+
+mod autodiff;
+mod batch_norm;
+mod conv2d;
+mod ops;
+
+pub use batch_norm::{BatchNormTrain, batch_norm, batch_norm_train};
+pub use conv2d::{Conv2dOptions, conv2d};
+pub use ops::CnnOps;

@@ -1,1 +1,42 @@
-//! The `models` crate of Kiln.
+//! Convolutional image classifiers for Burn, number for number as their papers have them.
+//!
+//! A family of networks is one file: its header names the paper, its constants are the rows of the
+//! paper's table. [`registry::MODELS`] lists them all by name.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use models::{Init, registry};
+//!
+//! let device = Device::flex();
+//! let entry = registry::find("resnet20").unwrap();
+//! let architecture = entry.architecture.with_classes(100);
+//! let mut init = Init::new(&device, architecture.initialization(), 0);
+//! let model = architecture.init(&mut init);
+//! let scores = model.forward(Tensor::ones([2, 3, 32, 32], &device));
+//! assert_eq!(scores.dims(), [2, 100]);
+//! ```
+//!
+//! Whether a network trains is a property of its device: on `device.autodiff()` batch
+//! normalisation uses the batch, after [`valid()`](burn::module::Module::valid) its running
+//! statistics.
+
+mod architecture;
+mod complexity;
+mod error;
+mod initialization;
+pub mod layers;
+pub mod lenet;
+mod model;
+pub mod parameters;
+pub mod registry;
+pub mod resnet;
+mod tap;
+mod trace;
+pub mod weights;
+
+pub use architecture::Architecture;
+pub use complexity::{Description, Layer, LayerKind};
+pub use error::ConfigError;
+pub use initialization::{Init, Initialization};
+pub use model::{Model, Scores};
+pub use tap::Tap;

@@ -1,1 +1,16 @@
-fn main() {}
+//! The `train` program.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use train::cli::Cli;
+
+fn main() -> ExitCode {
+    match train::commands::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.report());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -22,9 +22,13 @@ const TEST_FILES: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte
 /// Reads all splits from the manifest's folder under `data_dir`; sizes, counts and labels are those of the manifest.
 pub(crate) fn open(manifest: &Manifest, data_dir: &Path) -> Result<Splits> {
     let folder = data_dir.join(&manifest.folder);
-    let files = manifest.splits.values().flat_map(|split| &split.files);
-    if files.into_iter().all(|file| find(&folder, file).is_none()) {
-        return Err(missing(manifest, data_dir));
+    let mut files = manifest.splits.values().flat_map(|split| &split.files);
+    if files.all(|file| find(&folder, file).is_none()) {
+        let images = manifest.split("train")?.files.first();
+        let looked_for = images
+            .into_iter()
+            .flat_map(|name| names(name).map(|name| format!("{}/{name}", manifest.folder)));
+        return Err(missing(manifest, data_dir, looked_for.collect()));
     }
     let test = manifest.splits.contains_key("test");
     Ok(Splits {
@@ -120,10 +124,15 @@ fn read_split(folder: &Path, images: &str, labels: &str) -> Result<ReadSplit> {
 
 /// The file `name`, or else `name.gz`.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    [name.to_string(), format!("{name}.gz")]
-        .into_iter()
+    names(name)
         .map(|name| folder.join(name))
+        .into_iter()
         .find(|path| path.is_file())
+}
+
+/// What a file may be called.
+fn names(name: &str) -> [String; 2] {
+    [name.to_string(), format!("{name}.gz")]
 }
 
 /// An idx file: a magic number, the dimensions, and as many bytes as these say.

@@ -25,24 +25,27 @@ impl<D> Splits<D> {
 
 /// The first archive of the manifest that lies in `data_dir`.
 fn find_archive(manifest: &Manifest, data_dir: &Path) -> Option<PathBuf> {
+    let folder = manifest.download_folder(data_dir);
     manifest
         .archives
         .iter()
-        .map(|archive| data_dir.join(&archive.name))
+        .map(|archive| folder.join(&archive.name))
         .find(|path| path.is_file())
 }
 
-fn missing(manifest: &Manifest, data_dir: &Path) -> Error {
+fn missing(manifest: &Manifest, data_dir: &Path, looked_for: Vec<String>) -> Error {
     Error::MissingDataset {
         dataset: manifest.name.clone(),
         data_dir: data_dir.to_path_buf(),
-        folder: manifest.folder.clone(),
-        archives: manifest
-            .archives
-            .iter()
-            .map(|archive| archive.name.clone())
-            .collect(),
+        looked_for,
+        archives: archive_names(manifest),
+        download_folder: manifest.download_folder(data_dir),
     }
+}
+
+fn archive_names(manifest: &Manifest) -> Vec<String> {
+    let archives = manifest.archives.iter();
+    archives.map(|archive| archive.name.clone()).collect()
 }
 
 /// Turns what the system says about `path` into an error.

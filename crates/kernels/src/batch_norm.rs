@@ -1,0 +1,87 @@
+//! Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1).
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use crate::ops::CnnOps;
+
+/// What batch normalisation gives in training.
+#[derive(Clone, Debug)]
+pub struct BatchNormTrain {
+    /// The normalised images, `[n, channels, height, width]`.
+    pub output: Tensor<4>,
+    /// The batch's mean a channel, `[channels]`; carries no gradient.
+    pub mean: Tensor<1>,
+    /// The batch's *unbiased* variance a channel, `[channels]`, which is what PyTorch's running
+    /// variance averages; carries no gradient. With a single value a channel, where it is not
+    /// defined, the biased one (zero).
+    pub variance: Tensor<1>,
+}
+
+/// Normalises each channel by the statistics of the batch itself.
+///
+/// The output is `weight · (x - mean) / sqrt(variance + epsilon) + bias` with the batch's *biased*
+/// variance (section 3.1).
+///
+/// # Shapes
+///
+/// - `images`: `[n, channels, height, width]`
+/// - `weight`, `bias`: `[channels]`
+///
+/// # Panics
+///
+/// Where the shapes do not fit each other.
+pub fn batch_norm_train(
+    images: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+) -> BatchNormTrain {
+    let [n, _, height, width] = images.dims();
+    let (output, mean, biased) = Dispatch::batch_norm_forward(
+        images.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        epsilon,
+    );
+    BatchNormTrain {
+        output: Tensor::from_dispatch(output),
+        mean: Tensor::from_dispatch(mean).detach(),
+        variance: unbiased(Tensor::from_dispatch(biased).detach(), n * height * width),
+    }
+}
+
+fn unbiased(biased: Tensor<1>, values: usize) -> Tensor<1> {
+    if values < 2 {
+        return biased;
+    }
+    biased.mul_scalar(values as f64 / (values - 1) as f64)
+}
+
+/// Normalises each channel by given statistics, as in evaluation.
+///
+/// # Shapes
+///
+/// - `images`: `[n, channels, height, width]`
+/// - `weight`, `bias`, `mean`, `variance`: `[channels]`
+///
+/// # Panics
+///
+/// Where the shapes do not fit each other.
+pub fn batch_norm(
+    images: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<4> {
+    let scale = weight / (variance + epsilon).sqrt();
+    let shift = bias - mean * scale.clone();
+    images * per_channel(scale) + per_channel(shift)
+}
+
+fn per_channel(values: Tensor<1>) -> Tensor<4> {
+    let [channels] = values.dims();
+    values.reshape([1, channels, 1, 1])
+}

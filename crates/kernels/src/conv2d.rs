@@ -1,0 +1,73 @@
+//! Two-dimensional convolution.
+
+use burn::backend::Dispatch;
+use burn::tensor::{Tensor, ops::ConvOptions};
+
+use crate::ops::CnnOps;
+
+/// How a convolution's kernel moves over the image, as `[vertical, horizontal]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dOptions {
+    /// Pixels between neighbouring outputs.
+    pub stride: [usize; 2],
+    /// Zero pixels added on each of two opposite sides.
+    pub padding: [usize; 2],
+    /// Pixels between neighbouring taps of the kernel.
+    pub dilation: [usize; 2],
+    /// Groups of channels that are convolved apart.
+    pub groups: usize,
+}
+
+impl Default for Conv2dOptions {
+    fn default() -> Self {
+        Self {
+            stride: [1, 1],
+            padding: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        }
+    }
+}
+
+impl Conv2dOptions {
+    /// The `[height, width]` of the output for an image and a kernel of these sizes; `None` where
+    /// the kernel is larger than the padded image.
+    pub fn output_size(&self, image: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
+        let along = |axis: usize| {
+            let extent = self.dilation[axis] * (kernel[axis] - 1) + 1;
+            let room = (image[axis] + 2 * self.padding[axis]).checked_sub(extent)?;
+            Some(room / self.stride[axis] + 1)
+        };
+        Some([along(0)?, along(1)?])
+    }
+}
+
+impl From<Conv2dOptions> for ConvOptions<2> {
+    fn from(options: Conv2dOptions) -> Self {
+        ConvOptions::new(
+            options.stride,
+            options.padding,
+            options.dilation,
+            options.groups,
+        )
+    }
+}
+
+/// Convolves images with a bank of kernels (cross-correlation, as in PyTorch).
+///
+/// # Shapes
+///
+/// - `images`: `[n, channels, height, width]`
+/// - `weight`: `[filters, channels / groups, kernel height, kernel width]`
+/// - output: `[n, filters, output height, output width]`
+///
+/// # Panics
+///
+/// Where the shapes do not fit each other.
+pub fn conv2d(images: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::conv2d_forward(
+        images.into_dispatch(),
+        weight.into_dispatch(),
+        options,
+    ))
+}

@@ -1,0 +1,324 @@
+//! Every operation against a naive reference in f64, on random shapes, and its gradient against
+//! finite differences of that reference.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use kernels::{Conv2dOptions, batch_norm, batch_norm_train, conv2d};
+use proptest::prelude::*;
+
+/// Largest error over largest value, as f32 arithmetic in any order can do.
+const TOLERANCE: f64 = 1e-5;
+
+/// An image tensor in f64, `[n, channels, height, width]`.
+#[derive(Clone, Debug)]
+struct Reference {
+    shape: [usize; 4],
+    values: Vec<f64>,
+}
+
+impl Reference {
+    /// Values that look random and are exact in f32.
+    fn noise(shape: [usize; 4], seed: u64) -> Self {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let values = (0..shape.iter().product())
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                f64::from((state >> 40) as u32) / f64::from(1u32 << 23) - 1.0
+            })
+            .collect();
+        Self { shape, values }
+    }
+
+    fn index(&self, [n, c, y, x]: [usize; 4]) -> usize {
+        let [_, channels, height, width] = self.shape;
+        ((n * channels + c) * height + y) * width + x
+    }
+
+    fn tensor(&self, device: &Device) -> Tensor<4> {
+        let values: Vec<f32> = self.values.iter().map(|v| *v as f32).collect();
+        Tensor::from_data(TensorData::new(values, self.shape), device)
+    }
+}
+
+/// Calls `visit` with the indices of input, weight and output for every product of a convolution.
+fn for_each_product(
+    images: &Reference,
+    weight: &Reference,
+    output: &Reference,
+    options: Conv2dOptions,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let [n, filters, out_height, out_width] = output.shape;
+    let [_, group_channels, kernel_height, kernel_width] = weight.shape;
+    let [_, _, height, width] = images.shape;
+    let filters_a_group = filters / options.groups;
+    for image in 0..n {
+        for filter in 0..filters {
+            let first_channel = filter / filters_a_group * group_channels;
+            for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
+                for channel in 0..group_channels {
+                    for (ky, kx) in
+                        (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx)))
+                    {
+                        let row = y * options.stride[0] + ky * options.dilation[0];
+                        let column = x * options.stride[1] + kx * options.dilation[1];
+                        let (Some(row), Some(column)) = (
+                            row.checked_sub(options.padding[0]),
+                            column.checked_sub(options.padding[1]),
+                        ) else {
+                            continue;
+                        };
+                        if row < height && column < width {
+                            visit(
+                                images.index([image, first_channel + channel, row, column]),
+                                weight.index([filter, channel, ky, kx]),
+                                output.index([image, filter, y, x]),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn assert_close(what: &str, found: TensorData, expected: &[f64]) {
+    let found: Vec<f32> = found.try_to_vec().unwrap();
+    assert_eq!(found.len(), expected.len(), "{what}: number of values");
+    let largest = expected.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (f64::from(*found) - expected).abs() / largest;
+        assert!(
+            error < TOLERANCE,
+            "{what}: value {index} is {found}, expected {expected}"
+        );
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Convolution {
+    images: [usize; 4],
+    weight: [usize; 4],
+    options: Conv2dOptions,
+}
+
+fn convolution() -> impl Strategy<Value = Convolution> {
+    let sizes = (1..4usize, 1..5usize, 1..5usize, 3..12usize, 3..12usize);
+    let kernel = (1..4usize, 1..4usize);
+    let options = (
+        1..3usize,
+        1..3usize,
+        0..3usize,
+        0..3usize,
+        1..3usize,
+        1..4usize,
+    );
+    (sizes, kernel, options).prop_filter_map("the kernel fits", |(sizes, kernel, options)| {
+        let (n, channels, filters, height, width) = sizes;
+        let (sy, sx, py, px, dilation, groups) = options;
+        let options = Conv2dOptions {
+            stride: [sy, sx],
+            padding: [py, px],
+            dilation: [dilation, dilation],
+            groups,
+        };
+        options.output_size([height, width], [kernel.0, kernel.1])?;
+        Some(Convolution {
+            images: [n, channels * groups, height, width],
+            weight: [filters * groups, channels, kernel.0, kernel.1],
+            options,
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn conv2d_and_its_gradients_are_the_references(case in convolution()) {
+        let images = Reference::noise(case.images, 1);
+        let weight = Reference::noise(case.weight, 2);
+        let [height, width] = case
+            .options
+            .output_size([case.images[2], case.images[3]], [case.weight[2], case.weight[3]])
+            .unwrap();
+        let out_shape = [case.images[0], case.weight[0], height, width];
+        let output_gradient = Reference::noise(out_shape, 3);
+
+        let mut output = vec![0.0; output_gradient.values.len()];
+        let mut images_gradient = vec![0.0; images.values.len()];
+        let mut weight_gradient = vec![0.0; weight.values.len()];
+        for_each_product(&images, &weight, &output_gradient, case.options, |i, w, o| {
+            output[o] += images.values[i] * weight.values[w];
+            images_gradient[i] += output_gradient.values[o] * weight.values[w];
+            weight_gradient[w] += output_gradient.values[o] * images.values[i];
+        });
+
+        let device = Device::flex().autodiff();
+        let x = images.tensor(&device).require_grad();
+        let w = weight.tensor(&device).require_grad();
+        let y = conv2d(x.clone(), w.clone(), case.options);
+        prop_assert_eq!(y.dims(), out_shape);
+        let gradients = (y.clone() * output_gradient.tensor(&device)).sum().backward();
+
+        assert_close("output", y.into_data(), &output);
+        let x_gradient = x.grad(&gradients).unwrap();
+        assert_close("gradient by the images", x_gradient.into_data(), &images_gradient);
+        let w_gradient = w.grad(&gradients).unwrap();
+        assert_close("gradient by the weight", w_gradient.into_data(), &weight_gradient);
+    }
+}
+
+const EPSILON: f64 = 1e-5;
+
+/// Mean and biased variance a channel.
+fn statistics(images: &Reference) -> Vec<(f64, f64)> {
+    let [n, channels, height, width] = images.shape;
+    (0..channels)
+        .map(|channel| {
+            let values: Vec<f64> = (0..n)
+                .flat_map(|image| {
+                    let start = images.index([image, channel, 0, 0]);
+                    images.values[start..start + height * width].to_vec()
+                })
+                .collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+            (mean, squares / values.len() as f64)
+        })
+        .collect()
+}
+
+fn normalized(images: &Reference, weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let [_, channels, height, width] = images.shape;
+    let statistics = statistics(images);
+    (0..images.values.len())
+        .map(|index| {
+            let channel = index / (height * width) % channels;
+            let (mean, variance) = statistics[channel];
+            let standard = (images.values[index] - mean) / (variance + EPSILON).sqrt();
+            standard * weight[channel] + bias[channel]
+        })
+        .collect()
+}
+
+#[test]
+fn batch_norm_in_training_is_the_reference() {
+    let images = Reference::noise([3, 4, 5, 2], 4);
+    let (weight, bias) = ([0.5, -1.0, 2.0, 1.5], [0.1, 0.2, -0.3, 0.0]);
+    let output_gradient = Reference::noise(images.shape, 5);
+    let device = Device::flex().autodiff();
+    let x = images.tensor(&device).require_grad();
+    let w = Tensor::<1>::from_data(weight.map(|v| v as f32), &device).require_grad();
+    let b = Tensor::<1>::from_data(bias.map(|v| v as f32), &device).require_grad();
+
+    let result = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON);
+    let gradients = (result.output.clone() * output_gradient.tensor(&device))
+        .sum()
+        .backward();
+
+    assert_close(
+        "output",
+        result.output.into_data(),
+        &normalized(&images, &weight, &bias),
+    );
+    let values = 3.0 * 5.0 * 2.0;
+    let expected = statistics(&images);
+    let means: Vec<f64> = expected.iter().map(|(mean, _)| *mean).collect();
+    let unbiased: Vec<f64> = expected
+        .iter()
+        .map(|(_, v)| v * values / (values - 1.0))
+        .collect();
+    assert_close("mean", result.mean.into_data(), &means);
+    assert_close("unbiased variance", result.variance.into_data(), &unbiased);
+
+    let objective = |images: &Reference, weight: &[f64], bias: &[f64]| -> f64 {
+        let output = normalized(images, weight, bias);
+        output
+            .iter()
+            .zip(&output_gradient.values)
+            .map(|(y, g)| y * g)
+            .sum()
+    };
+    let step = 1e-5;
+    let by_images: Vec<f64> = (0..images.values.len())
+        .map(|index| {
+            let moved = |by: f64| {
+                let mut moved = images.clone();
+                moved.values[index] += by;
+                objective(&moved, &weight, &bias)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    let by_weight: Vec<f64> = (0..4)
+        .map(|channel| {
+            let moved = |by: f64| {
+                let mut moved = weight;
+                moved[channel] += by;
+                objective(&images, &moved, &bias)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    let by_bias: Vec<f64> = (0..4)
+        .map(|channel| {
+            let moved = |by: f64| {
+                let mut moved = bias;
+                moved[channel] += by;
+                objective(&images, &weight, &moved)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    assert_close(
+        "gradient by the images",
+        x.grad(&gradients).unwrap().into_data(),
+        &by_images,
+    );
+    assert_close(
+        "gradient by the weight",
+        w.grad(&gradients).unwrap().into_data(),
+        &by_weight,
+    );
+    assert_close(
+        "gradient by the bias",
+        b.grad(&gradients).unwrap().into_data(),
+        &by_bias,
+    );
+}
+
+#[test]
+fn batch_norm_in_evaluation_uses_the_given_statistics() {
+    let images = Reference::noise([2, 2, 3, 3], 6);
+    let device = Device::flex();
+    let vector = |values: [f32; 2]| Tensor::<1>::from_data(values, &device);
+    let found = batch_norm(
+        images.tensor(&device),
+        vector([2.0, 3.0]),
+        vector([0.5, -0.5]),
+        vector([0.25, -0.25]),
+        vector([4.0, 0.25]),
+        EPSILON,
+    );
+    let expected: Vec<f64> = (0..images.values.len())
+        .map(|index| {
+            let (weight, bias, mean, variance) = match index / 9 % 2 {
+                0 => (2.0, 0.5, 0.25, 4.0),
+                _ => (3.0, -0.5, -0.25, 0.25),
+            };
+            (images.values[index] - mean) / (variance + EPSILON as f64).sqrt() * weight + bias
+        })
+        .collect();
+    assert_close("output", found.into_data(), &expected);
+}
+
+#[test]
+fn the_variance_of_a_single_value_is_zero_and_not_nan() {
+    let device = Device::flex().autodiff();
+    let images = Tensor::<4>::ones([1, 2, 1, 1], &device);
+    let one = Tensor::<1>::ones([2], &device);
+    let result = batch_norm_train(images, one.clone(), one, EPSILON);
+    assert_close("variance", result.variance.into_data(), &[0.0, 0.0]);
+}

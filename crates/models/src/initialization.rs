@@ -1,0 +1,242 @@
+//! Initial weights, drawn on the host so that one seed means the same weights on every backend.
+
+use std::fmt;
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+use rand_distr::{Distribution, Normal, Uniform};
+use serde::{Deserialize, Serialize};
+
+/// The distribution of a network's initial weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Initialization {
+    /// Normal with variance 2 / fan-in, biases zero (He et al. 2015, arXiv:1502.01852, equation 10).
+    He,
+    /// Uniform with variance 2 / (fan-in + fan-out), biases zero (Glorot and Bengio 2010, equation 16).
+    Glorot,
+    /// What PyTorch's layers do: weights and biases uniform within 1 / sqrt(fan-in).
+    PyTorch,
+    /// Normal with this standard deviation, biases zero.
+    Gaussian(f64),
+    /// Weights and biases uniform within 2.4 / fan-in (LeCun et al. 1998, section III).
+    LeCun,
+}
+
+impl fmt::Display for Initialization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::He => write!(f, "he"),
+            Self::Glorot => write!(f, "glorot"),
+            Self::PyTorch => write!(f, "pytorch"),
+            Self::Gaussian(deviation) => write!(f, "gaussian ({deviation})"),
+            Self::LeCun => write!(f, "lecun"),
+        }
+    }
+}
+
+/// The number of inputs and of outputs that a weight connects to each unit.
+#[derive(Clone, Copy, Debug)]
+struct Fan {
+    input: f64,
+    output: f64,
+}
+
+impl Initialization {
+    fn weights(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+        match self {
+            Self::He => normal((2.0 / fan.input).sqrt(), count, rng),
+            Self::Glorot => uniform((6.0 / (fan.input + fan.output)).sqrt(), count, rng),
+            Self::PyTorch => uniform(1.0 / fan.input.sqrt(), count, rng),
+            Self::Gaussian(deviation) => normal(deviation, count, rng),
+            Self::LeCun => uniform(2.4 / fan.input, count, rng),
+        }
+    }
+
+    fn biases(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+        match self {
+            Self::PyTorch | Self::LeCun => self.weights(fan, count, rng),
+            Self::He | Self::Glorot | Self::Gaussian(_) => vec![0.0; count],
+        }
+    }
+}
+
+fn normal(deviation: f64, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let normal = Normal::new(0.0, deviation).expect("a checked, finite deviation");
+    (0..count).map(|_| normal.sample(rng) as f32).collect()
+}
+
+fn uniform(bound: f64, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let uniform = Uniform::new(-bound, bound).expect("a positive, finite bound");
+    (0..count).map(|_| uniform.sample(rng) as f32).collect()
+}
+
+/// Makes the parameters of a network: where they live, and how they are drawn.
+///
+/// Each parameter has a stream of its own, keyed by the seed and its place in the order of
+/// construction, and is drawn when it is first used: a network whose weights are loaded, or only
+/// counted, never draws any.
+#[derive(Debug)]
+pub struct Init {
+    device: Device,
+    seed: u64,
+    initialization: Initialization,
+    drawn: u64,
+}
+
+impl Init {
+    /// Parameters on `device`, drawn from `initialization` with `seed`.
+    pub fn new(device: &Device, initialization: Initialization, seed: u64) -> Self {
+        Self {
+            device: device.clone(),
+            seed,
+            initialization,
+            drawn: 0,
+        }
+    }
+
+    /// The device of the parameters.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// A convolution's weight, `[filters, channels / groups, height, width]`.
+    pub(crate) fn conv_weight(&mut self, shape: [usize; 4]) -> Param<Tensor<4>> {
+        let (initialization, fan) = (self.initialization, conv_fan(shape));
+        self.parameter(shape, move |count, rng| {
+            initialization.weights(fan, count, rng)
+        })
+    }
+
+    /// The bias of a convolution with a weight of shape `weight`.
+    pub(crate) fn conv_bias(&mut self, weight: [usize; 4]) -> Param<Tensor<1>> {
+        let (initialization, fan) = (self.initialization, conv_fan(weight));
+        self.parameter([weight[0]], move |count, rng| {
+            initialization.biases(fan, count, rng)
+        })
+    }
+
+    /// A linear layer's weight, `[outputs, inputs]`.
+    pub(crate) fn linear_weight(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
+        let (initialization, fan) = (self.initialization, linear_fan(shape));
+        self.parameter(shape, move |count, rng| {
+            initialization.weights(fan, count, rng)
+        })
+    }
+
+    /// The bias of a linear layer with a weight of shape `weight`.
+    pub(crate) fn linear_bias(&mut self, weight: [usize; 2]) -> Param<Tensor<1>> {
+        let (initialization, fan) = (self.initialization, linear_fan(weight));
+        self.parameter([weight[0]], move |count, rng| {
+            initialization.biases(fan, count, rng)
+        })
+    }
+
+    /// A vector with the same value everywhere, as normalisation layers start from.
+    pub(crate) fn constant(&mut self, value: f32, length: usize) -> Param<Tensor<1>> {
+        self.parameter([length], move |count, _| vec![value; count])
+    }
+
+    fn parameter<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        draw: impl FnOnce(usize, &mut ChaCha8Rng) -> Vec<f32> + Send + Sync + 'static,
+    ) -> Param<Tensor<D>> {
+        let mut rng = stream(self.seed, self.drawn);
+        self.drawn += 1;
+        Param::uninitialized(
+            ParamId::new(),
+            move |device, require_grad| {
+                let values = draw(shape.iter().product(), &mut rng);
+                Tensor::from_data(TensorData::new(values, shape), device)
+                    .set_require_grad(require_grad)
+            },
+            self.device.clone(),
+            true,
+            shape.into(),
+        )
+    }
+}
+
+/// The generator of one parameter: a key of its own in ChaCha's 256-bit key space.
+fn stream(seed: u64, parameter: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(b"weights\0");
+    key[16..24].copy_from_slice(&parameter.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+fn conv_fan([filters, channels, height, width]: [usize; 4]) -> Fan {
+    let taps = (height * width) as f64;
+    Fan {
+        input: channels as f64 * taps,
+        output: filters as f64 * taps,
+    }
+}
+
+fn linear_fan([outputs, inputs]: [usize; 2]) -> Fan {
+    Fan {
+        input: inputs as f64,
+        output: outputs as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(initialization: Initialization, seed: u64) -> Vec<f32> {
+        let mut init = Init::new(&Device::flex(), initialization, seed);
+        let weight = init.conv_weight([64, 32, 3, 3]);
+        weight.val().into_data().try_to_vec().unwrap()
+    }
+
+    fn deviation(values: &[f32]) -> f64 {
+        let squares: f64 = values.iter().map(|v| f64::from(*v).powi(2)).sum();
+        (squares / values.len() as f64).sqrt()
+    }
+
+    #[test]
+    fn deviations_are_the_papers() {
+        let fan_in = 32.0 * 9.0;
+        let fan_out = 64.0 * 9.0;
+        let expected: [(Initialization, f64); 5] = [
+            (Initialization::He, f64::sqrt(2.0 / fan_in)),
+            (Initialization::Glorot, f64::sqrt(2.0 / (fan_in + fan_out))),
+            (Initialization::PyTorch, f64::sqrt(1.0 / (3.0 * fan_in))),
+            (Initialization::Gaussian(0.01), 0.01),
+            (Initialization::LeCun, 2.4 / fan_in / f64::sqrt(3.0)),
+        ];
+        for (initialization, expected) in expected {
+            let found = deviation(&drawn(initialization, 1));
+            assert!(
+                (found / expected - 1.0).abs() < 0.02,
+                "{initialization}: expected a deviation of {expected}, found {found}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_parameter_depends_on_its_place_and_the_seed_alone() {
+        let mut init = Init::new(&Device::flex(), Initialization::He, 7);
+        let first = init.linear_weight([3, 4]);
+        let second = init.linear_weight([3, 4]);
+        // The second is used first: the order of use must not matter.
+        let second: Vec<f32> = second.val().into_data().try_to_vec().unwrap();
+        let first: Vec<f32> = first.val().into_data().try_to_vec().unwrap();
+        assert_ne!(first, second);
+
+        let mut again = Init::new(&Device::flex(), Initialization::He, 7);
+        let repeated: Vec<f32> = again
+            .linear_weight([3, 4])
+            .val()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        assert_eq!(first, repeated);
+        assert_ne!(drawn(Initialization::He, 1), drawn(Initialization::He, 2));
+    }
+}

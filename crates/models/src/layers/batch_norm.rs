@@ -1,0 +1,82 @@
+//! Batch normalisation with PyTorch's running statistics.
+
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::Tensor;
+use kernels::{batch_norm, batch_norm_train};
+
+use crate::trace;
+use crate::{Init, LayerKind};
+
+/// The share of the new batch in the running statistics, as in PyTorch.
+const MOMENTUM: f64 = 0.1;
+/// What is added to the variance, as in PyTorch.
+const EPSILON: f64 = 1e-5;
+
+/// Batch normalisation over `[n, channels, h, w]` (Ioffe and Szegedy 2015, arXiv:1502.03167).
+///
+/// On an autodiff device it normalises by the batch and moves its running statistics; on any other
+/// (after `model.valid()`) it normalises by the running statistics. The running variance averages
+/// the *unbiased* variance of the batches, as PyTorch's does.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// The scale, `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// The shift, `[channels]`.
+    pub bias: Param<Tensor<1>>,
+    /// The moving average of the batches' means, `[channels]`.
+    pub running_mean: RunningState<Tensor<1>>,
+    /// The moving average of the batches' variances, `[channels]`.
+    pub running_var: RunningState<Tensor<1>>,
+}
+
+impl BatchNorm {
+    /// A normalisation that starts as the identity on standardised channels.
+    pub fn new(channels: usize, init: &mut Init) -> Self {
+        Self {
+            weight: init.constant(1.0, channels),
+            bias: init.constant(0.0, channels),
+            running_mean: RunningState::new(Tensor::zeros([channels], init.device())),
+            running_var: RunningState::new(Tensor::ones([channels], init.device())),
+        }
+    }
+
+    /// `[n, channels, h, w]` to the same.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        if trace::is_active() {
+            let parameters = 2 * self.weight.lazy_shape().num_elements();
+            return trace::pointwise(
+                images,
+                LayerKind::BatchNorm,
+                Some(self.weight.id),
+                parameters,
+            );
+        }
+        if images.device().is_autodiff() {
+            self.forward_train(images)
+        } else {
+            batch_norm(
+                images,
+                self.weight.val(),
+                self.bias.val(),
+                self.running_mean.value(),
+                self.running_var.value(),
+                EPSILON,
+            )
+        }
+    }
+
+    fn forward_train(&self, images: Tensor<4>) -> Tensor<4> {
+        let normalized = batch_norm_train(images, self.weight.val(), self.bias.val(), EPSILON);
+        advance(&self.running_mean, normalized.mean);
+        advance(&self.running_var, normalized.variance);
+        normalized.output
+    }
+}
+
+fn advance(state: &RunningState<Tensor<1>>, batch: Tensor<1>) {
+    let average = state.value() * (1.0 - MOMENTUM) + batch * MOMENTUM;
+    state.update(average.detach());
+    // An update is pending until the next synchronisation: without this one, whoever saves or
+    // clones the layer now would get the statistics of one step ago.
+    state.value_sync();
+}

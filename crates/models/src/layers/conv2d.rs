@@ -1,0 +1,117 @@
+//! Two-dimensional convolution.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use kernels::{Conv2dOptions, conv2d};
+
+use crate::trace::{self, Window};
+use crate::{Init, LayerKind};
+
+/// The shape of a [`Conv2d`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dConfig {
+    /// Channels of the input.
+    pub channels: usize,
+    /// Channels of the output.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// How the kernel moves.
+    pub options: Conv2dOptions,
+    /// Whether a value is added to each filter's output.
+    pub bias: bool,
+}
+
+impl Conv2dConfig {
+    /// A square kernel at stride 1, without padding or bias.
+    pub fn square(channels: usize, filters: usize, kernel: usize) -> Self {
+        Self {
+            channels,
+            filters,
+            kernel: [kernel, kernel],
+            options: Conv2dOptions::default(),
+            bias: false,
+        }
+    }
+
+    /// The same with this stride along both axes.
+    pub fn stride(mut self, stride: usize) -> Self {
+        self.options.stride = [stride, stride];
+        self
+    }
+
+    /// The same with this many zero pixels on every side.
+    pub fn padding(mut self, padding: usize) -> Self {
+        self.options.padding = [padding, padding];
+        self
+    }
+
+    /// The same with a bias.
+    pub fn with_bias(mut self) -> Self {
+        self.bias = true;
+        self
+    }
+
+    /// Makes the layer.
+    pub fn init(&self, init: &mut Init) -> Conv2d {
+        let [height, width] = self.kernel;
+        let shape = [
+            self.filters,
+            self.channels / self.options.groups,
+            height,
+            width,
+        ];
+        Conv2d {
+            weight: init.conv_weight(shape),
+            bias: self.bias.then(|| init.conv_bias(shape)),
+            options: self.options,
+        }
+    }
+}
+
+/// A convolution with learnt kernels.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[filters, channels / groups, height, width]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[filters]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    options: Conv2dOptions,
+}
+
+impl Conv2d {
+    /// `[n, channels, h, w]` to `[n, filters, h', w']`.
+    ///
+    /// # Panics
+    ///
+    /// Where the channels do not fit, or the kernel is larger than the padded image.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        if trace::is_active() {
+            return self.trace(images);
+        }
+        let output = conv2d(images, self.weight.val(), self.options);
+        match &self.bias {
+            Some(bias) => output + bias.val().reshape([1, -1, 1, 1]),
+            None => output,
+        }
+    }
+
+    fn trace(&self, images: Tensor<4>) -> Tensor<4> {
+        let [filters, channels, height, width] = self.weight.lazy_shape().dims();
+        let biases = if self.bias.is_some() { filters } else { 0 };
+        let weights = filters * channels * height * width;
+        trace::window(
+            images,
+            Window {
+                kind: LayerKind::Conv2d,
+                parameter: Some(self.weight.id),
+                parameters: weights + biases,
+                multiply_adds_per_pixel: weights as u64,
+                filters,
+                kernel: [height, width],
+                options: self.options,
+            },
+        )
+    }
+}

@@ -1,0 +1,39 @@
+//! The fully connected layer.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use crate::trace;
+use crate::{Init, LayerKind};
+
+/// `y = x Wᵀ + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[outputs, inputs]`, PyTorch's layout.
+    pub weight: Param<Tensor<2>>,
+    /// `[outputs]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// A layer from `inputs` features to `outputs`.
+    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
+        Self {
+            weight: init.linear_weight([outputs, inputs]),
+            bias: init.linear_bias([outputs, inputs]),
+        }
+    }
+
+    /// `[n, inputs]` to `[n, outputs]`.
+    ///
+    /// # Panics
+    ///
+    /// Where the features are not as many as the layer's inputs.
+    pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
+        if trace::is_active() {
+            let [outputs, inputs] = self.weight.lazy_shape().dims();
+            return trace::linear(features, LayerKind::Linear, self.weight.id, inputs, outputs);
+        }
+        features.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    }
+}

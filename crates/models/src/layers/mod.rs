@@ -1,0 +1,50 @@
+//! The layers that networks are made of, over the operations of `kernels`.
+//!
+//! Parameters have PyTorch's names and layouts.
+
+mod batch_norm;
+mod conv2d;
+mod linear;
+mod pool;
+
+pub use batch_norm::BatchNorm;
+pub use conv2d::{Conv2d, Conv2dConfig};
+pub use linear::Linear;
+pub use pool::{AvgPool2d, MaxPool2d, global_average};
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::{Init, trace};
+
+/// A convolution without bias, followed by batch normalisation.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    /// The convolution.
+    pub conv: Conv2d,
+    /// The normalisation of its output.
+    pub norm: BatchNorm,
+}
+
+impl ConvNorm {
+    /// The convolution of `config`, and a normalisation of its filters.
+    pub fn new(config: Conv2dConfig, init: &mut Init) -> Self {
+        Self {
+            conv: config.init(init),
+            norm: BatchNorm::new(config.filters, init),
+        }
+    }
+
+    /// `norm(conv(x))`: `[n, channels, h, w]` to `[n, filters, h', w']`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.conv.forward(x))
+    }
+}
+
+/// `path + shortcut`, both `[n, channels, h, w]`.
+pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
+    if trace::is_active() {
+        return path.max_pair(shortcut);
+    }
+    path + shortcut
+}

@@ -1,0 +1,222 @@
+//! The parameters of a network, by path and role.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Gradients, Tensor};
+
+/// What a tensor of a network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A convolution's or linear layer's weight.
+    Weight,
+    /// A convolution's or linear layer's bias.
+    Bias,
+    /// The scale or shift of a normalisation.
+    Norm,
+    /// A running mean or variance: kept, but not learnt.
+    RunningStatistic,
+}
+
+impl Role {
+    /// Whether the optimizer moves it.
+    pub fn is_learnt(self) -> bool {
+        self != Self::RunningStatistic
+    }
+}
+
+/// A tensor of a network.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Where it is in the network's own structure, as in `stages.0.blocks.1.path.0.conv.weight`.
+    pub path: String,
+    /// Burn's identity of it.
+    pub id: ParamId,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// The tensors of `model` in its own order, without allocating those that were never used.
+pub fn of(model: &impl Module) -> Vec<Parameter> {
+    let mut list = List::default();
+    model.visit(&mut list);
+    list.parameters
+}
+
+/// The number of learnt values.
+pub fn count(model: &impl Module) -> usize {
+    of(model)
+        .iter()
+        .filter(|parameter| parameter.role.is_learnt())
+        .map(|parameter| parameter.shape.iter().product::<usize>())
+        .sum()
+}
+
+/// Where a visitor or mapper is in a network: the names of the modules around it, without the
+/// names of enum variants, which are no part of a parameter's path.
+#[derive(Clone, Debug, Default)]
+pub struct PathStack {
+    modules: Vec<(String, String)>,
+}
+
+impl PathStack {
+    /// To be called from `enter_module`, with its arguments.
+    pub fn enter(&mut self, name: &str, container: &str) {
+        self.modules.push((name.to_owned(), container.to_owned()));
+    }
+
+    /// To be called from `exit_module`.
+    pub fn exit(&mut self) {
+        self.modules.pop();
+    }
+
+    /// The dotted path.
+    pub fn path(&self) -> String {
+        self.modules
+            .iter()
+            .filter(|(_, container)| !container.starts_with("Enum:"))
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(".")
+    }
+
+    /// What the tensor at this place is for.
+    pub fn role(&self) -> Role {
+        let Some((name, container)) = self.modules.last() else {
+            return Role::Weight;
+        };
+        match (container.as_str(), name.as_str()) {
+            (_, "running_mean" | "running_var") => Role::RunningStatistic,
+            ("Struct:BatchNorm", _) => Role::Norm,
+            (_, "bias") => Role::Bias,
+            _ => Role::Weight,
+        }
+    }
+}
+
+#[derive(Default)]
+struct List {
+    stack: PathStack,
+    parameters: Vec<Parameter>,
+}
+
+impl ModuleVisitor for List {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.parameters.push(Parameter {
+            path: self.stack.path(),
+            id: param.id,
+            shape: param.lazy_shape().to_vec(),
+            role: self.stack.role(),
+        });
+    }
+}
+
+/// The gradient of each learnt parameter, flat and without autodiff, in the network's own order;
+/// `None` where the loss does not depend on it. Takes them out of `gradients`.
+pub fn take_gradients(model: &impl Module, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+    let mut take = TakeGradients {
+        stack: PathStack::default(),
+        gradients,
+        taken: Vec::new(),
+    };
+    model.visit(&mut take);
+    take.taken
+}
+
+/// The values of each tensor of `model`, flat and without autodiff, in its own order.
+pub fn values(model: &impl Module) -> Vec<Tensor<1>> {
+    let mut read = Values(Vec::new());
+    model.visit(&mut read);
+    read.0
+}
+
+/// `model` with every tensor replaced by what `change` makes of its role and its values, flat and
+/// without autodiff, in the network's own order.
+///
+/// # Panics
+///
+/// Where `change` returns another number of values.
+pub fn map_values<M: Module>(model: M, change: impl FnMut(Role, Tensor<1>) -> Tensor<1>) -> M {
+    model.map(&mut MapValues {
+        stack: PathStack::default(),
+        change,
+    })
+}
+
+struct TakeGradients<'a> {
+    stack: PathStack,
+    gradients: &'a mut Gradients,
+    taken: Vec<Option<Tensor<1>>>,
+}
+
+impl ModuleVisitor for TakeGradients<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.stack.role().is_learnt() {
+            let gradient = param.val().grad_remove(self.gradients);
+            self.taken.push(gradient.map(FlattenAll::flatten_all));
+        }
+    }
+}
+
+struct Values(Vec<Tensor<1>>);
+
+impl ModuleVisitor for Values {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.val().inner().flatten_all());
+    }
+}
+
+struct MapValues<F> {
+    stack: PathStack,
+    change: F,
+}
+
+impl<F: FnMut(Role, Tensor<1>) -> Tensor<1>> ModuleMapper for MapValues<F> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let shape = tensor.shape();
+        let (autodiff, learns) = (tensor.is_autodiff(), tensor.is_require_grad());
+        let changed = (self.change)(self.stack.role(), tensor.inner().flatten_all());
+        let mut changed = changed.reshape(shape);
+        if autodiff {
+            changed = Tensor::from_inner(changed).set_require_grad(learns);
+        }
+        Param::from_mapped_value(id, changed, mapper)
+    }
+}
+
+/// Any tensor as a vector.
+trait FlattenAll {
+    fn flatten_all(self) -> Tensor<1>;
+}
+
+impl<const D: usize> FlattenAll for Tensor<D> {
+    fn flatten_all(self) -> Tensor<1> {
+        let length = self.shape().num_elements();
+        self.reshape([length])
+    }
+}

@@ -1,0 +1,104 @@
+//! What can be wrong with a file of weights.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Weights that could not be read, written or used.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// The file could not be opened, read or written.
+    #[error("cannot access `{path}`")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not what its name says.
+    #[error("`{path}` is damaged or not a {format} file: {reason}")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format that it was read as.
+        format: &'static str,
+        /// What the reader said.
+        reason: String,
+    },
+    /// Neither safetensors nor PyTorch.
+    #[error("`{path}` is no file of weights: expected `.safetensors`, `.pt`, `.pth` or `.th`")]
+    Extension {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tensor of a type that weights do not have.
+    #[error("tensor `{name}` is of type {dtype}, expected a floating-point type")]
+    Type {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error("tensor `{name}` holds a value that is not finite")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+    },
+    /// The weights are another network's.
+    #[error("the weights do not fit the model: {0}")]
+    Mismatch(Mismatch),
+}
+
+/// How a set of weights differs from what a network wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Names that the network wants and the file lacks.
+    pub missing: Vec<String>,
+    /// Names that the file has and the network does not.
+    pub unexpected: Vec<String>,
+    /// Names with another shape: expected, found.
+    pub reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+/// So many names of a kind are printed before the rest are only counted.
+const SHOWN: usize = 5;
+
+impl Mismatch {
+    /// Whether there is no difference.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.reshaped.is_empty()
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect();
+        let reshaped = self
+            .reshaped
+            .iter()
+            .map(|(name, expected, found)| {
+                format!("`{name}` (expected {expected:?}, found {found:?})")
+            })
+            .collect();
+        let parts: Vec<String> = [
+            ("missing", quoted(&self.missing)),
+            ("unexpected", quoted(&self.unexpected)),
+            ("of another shape", reshaped),
+        ]
+        .into_iter()
+        .filter(|(_, names): &(_, Vec<String>)| !names.is_empty())
+        .map(|(kind, names)| format!("{} {kind}: {}", names.len(), shortened(&names)))
+        .collect();
+        write!(f, "{}", parts.join("; "))
+    }
+}
+
+fn shortened(names: &[String]) -> String {
+    let mut text = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,118 @@
+//! Numbers with bounds, for `#[serde(deserialize_with)]`: a number out of bounds is refused where it stands.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+
+/// A whole number, 1 or more.
+pub(crate) fn positive<'de, T: TryFrom<i64>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Whole {
+        least: 1,
+        kind: PhantomData,
+    })
+}
+
+/// A whole number, 1 or more, for a key that may be left out.
+pub(crate) fn some_positive<'de, T: TryFrom<i64>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    positive(from).map(Some)
+}
+
+/// A number above 0.
+pub(crate) fn above_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number above 0", |x| x > 0.0)
+}
+
+/// A number above 0, for a key that may be left out.
+pub(crate) fn some_above_zero<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
+    above_zero(deserializer).map(Some)
+}
+
+/// A number above 1.
+pub(crate) fn above_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number above 1", |x| x > 1.0)
+}
+
+/// A number, 0 or more.
+pub(crate) fn zero_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number, 0 or more", |x| x >= 0.0)
+}
+
+/// A number from 0 up to, but not including, 1.
+pub(crate) fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number from 0 to below 1", |x| {
+        (0.0..1.0).contains(&x)
+    })
+}
+
+/// A number from 0 to 1.
+pub(crate) fn probability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number from 0 to 1", |x| {
+        (0.0..=1.0).contains(&x)
+    })
+}
+
+fn real<'de, D: Deserializer<'de>>(
+    from: D,
+    words: &'static str,
+    allowed: fn(f64) -> bool,
+) -> Result<f64, D::Error> {
+    from.deserialize_any(Real { words, allowed })
+}
+
+struct Whole<T> {
+    least: i64,
+    kind: PhantomData<T>,
+}
+
+impl<T: TryFrom<i64>> Visitor<'_> for Whole<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number, {} or more", self.least)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<T, E> {
+        let found = Unexpected::Signed(value);
+        match T::try_from(value) {
+            Ok(number) if value >= self.least => Ok(number),
+            _ => Err(E::invalid_value(found, &self)),
+        }
+    }
+}
+
+struct Real {
+    words: &'static str,
+    allowed: fn(f64) -> bool,
+}
+
+impl Visitor<'_> for Real {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<f64, E> {
+        if (self.allowed)(value as f64) {
+            Ok(value as f64)
+        } else {
+            Err(E::invalid_value(Unexpected::Signed(value), &self))
+        }
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<f64, E> {
+        let allowed = value.is_finite() && (self.allowed)(value);
+        if allowed {
+            Ok(value)
+        } else {
+            Err(E::invalid_value(Unexpected::Float(value), &self))
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Train convolutional image classifiers, exactly and resumably.
+///
+/// Without a command, train as a recipe says: `train --config quickstart.toml`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "train",
+    version,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    override_usage = "train --config RECIPE [OPTIONS]\n       train COMMAND [OPTIONS]",
+    after_help = "Examples:\n  \
+        train --config quickstart.toml\n  \
+        train --config resnet18.toml --set length.epochs=5 --set schedule.cosine.start=0.05\n  \
+        train --config resnet18.toml --resume\n  \
+        train eval --run runs/resnet18-s0 --checkpoint best"
+)]
+pub struct Cli {
+    /// What to do instead of training.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The run, where there is no command.
+    #[command(flatten)]
+    pub run: Option<RunArgs>,
+}
+
+/// What to do instead of training.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Evaluate weights on a dataset's split
+    Eval(EvalArgs),
+    /// Classify one image
+    Predict(PredictArgs),
+    /// List the networks
+    List(ListArgs),
+    /// Show a network layer by layer
+    Describe(DescribeArgs),
+    /// Check a recipe and show what it would run, without training
+    Check(CheckArgs),
+    /// Download datasets
+    Fetch(FetchArgs),
+    /// Write a run's report.html again
+    Report(ReportArgs),
+}
+
+/// The flags of a training run.
+///
+/// They are not flattened from [`DataArgs`] and [`MachineArgs`]: clap does not see through an optional struct that
+/// has others in it.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Recipe: a path, a name under configs/, or the unique end of one
+    #[arg(long, value_name = "RECIPE")]
+    pub config: String,
+    /// Any key of the recipe, for example length.epochs=5 (repeatable)
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    pub set: Vec<String>,
+    /// Seed of weights, order and augmentation, in place of the recipe's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: Option<u64>,
+    /// Go on from the last checkpoint of the same run
+    #[arg(long)]
+    pub resume: bool,
+    /// Where the run is written [default: runs/RECIPE-sSEED]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// Folder of the datasets, such as cifar-10-batches-bin/ [default: datasets/cache, or the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// auto, cpu, ndarray, wgpu, vulkan or cuda, the last three with an index: cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Threads that compute on the CPU [default: by the cores]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+    /// Threads that prepare batches; they change no result [default: by the cores]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+}
+
+/// Where datasets are.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Folder of the datasets, such as cifar-10-batches-bin/ [default: datasets/cache, or the user's cache]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+pub struct MachineArgs {
+    /// auto, cpu, ndarray, wgpu, vulkan or cuda, the last three with an index: cuda:1
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Threads that compute on the CPU [default: by the cores]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub threads: Option<usize>,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A checkpoint of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckpointChoice {
+    /// The best on the validation split.
+    Best,
+    /// The last.
+    Last,
+}
+
+/// A part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// What the network was trained on.
+    Train,
+    /// The end of the training set, held out.
+    Validation,
+    /// What a result is measured on.
+    Test,
+}
+
+/// A network: a run's, or one by name.
+#[derive(Debug, Args)]
+pub struct NetworkArgs {
+    /// Folder of a run, which knows its network, dataset and preprocessing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present = "model")]
+    pub run: Option<PathBuf>,
+    /// Which of the run's checkpoints
+    #[arg(long, value_name = "WHICH", conflicts_with_all = ["model", "weights"])]
+    pub checkpoint: Option<CheckpointChoice>,
+    /// Network, as `train list` names it
+    #[arg(long, value_name = "NAME", requires = "weights")]
+    pub model: Option<String>,
+    /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406
+    #[arg(long, value_name = "X,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
+    pub mean: Vec<f64>,
+    /// Divides each channel, for example 0.229,0.224,0.225
+    #[arg(long, value_name = "X,..", value_delimiter = ',', value_parser = positive)]
+    pub std: Vec<f64>,
+}
+
+/// The flags of `train eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub network: NetworkArgs,
+    /// Weights of the named network: .safetensors, or PyTorch files with their own keys
+    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["model", "dataset"])]
+    pub weights: Vec<PathBuf>,
+    /// Dataset, in place of the run's
+    #[arg(long, value_name = "NAME")]
+    pub dataset: Option<String>,
+    /// Part of the dataset
+    #[arg(long, value_name = "SPLIT", default_value = "test")]
+    pub split: Split,
+    /// Images at a time
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub batch: Option<usize>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", default_value = "json")]
+    pub format: Format,
+}
+
+/// The flags of `train predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// A PNG or JPEG file
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub network: NetworkArgs,
+    /// Weights of the named network: .safetensors, or a PyTorch file with its own keys
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub weights: Option<PathBuf>,
+    /// How many classes to show
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    pub top: usize,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// How to print the list
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// Network, as `train list` names it
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Classes, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub classes: Option<usize>,
+    /// Height and width of the images, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub size: Option<usize>,
+    /// Channels of the images, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub channels: Option<usize>,
+    /// How to print the table
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Recipe: a path, a name under configs/, or the unique end of one
+    #[arg(long, value_name = "RECIPE")]
+    pub config: String,
+    /// Any key of the recipe, for example length.epochs=5 (repeatable)
+    #[arg(long, value_name = "KEY.PATH=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+    /// How to print the plan
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    /// Datasets
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Download nothing: compare what is there with the official checksums
+    #[arg(long)]
+    pub verify: bool,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+}
+
+/// The flags of `train report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Folder of a run
+    #[arg(long, value_name = "DIR")]
+    pub run: PathBuf,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number, 1 or more".into()),
+    }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text
+        .trim()
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "expected a number".into())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    finite(text)
+        .ok()
+        .filter(|number| *number > 0.0)
+        .ok_or_else(|| "expected a number above 0".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_line_is_a_training_run() {
+        let line = "train --config resnet18.toml --set seed=3 --set batch=64 --resume --device cuda:1 --threads 2";
+        let run = parse(line).unwrap().run.unwrap();
+        assert_eq!(run.set, ["seed=3", "batch=64"]);
+        assert!(run.resume);
+        assert_eq!((run.device.as_str(), run.threads), ("cuda:1", Some(2)));
+    }
+
+    #[test]
+    fn a_command_is_no_training_run() {
+        let line = "train eval --model resnet20 --weights a.th b.th --dataset cifar10 --mean 0.485,0.456,0.406";
+        let cli = parse(line).unwrap();
+        assert!(cli.run.is_none());
+        let Some(Command::Eval(eval)) = cli.command else {
+            panic!("expected eval, found {:?}", cli.command)
+        };
+        assert_eq!(eval.weights.len(), 2);
+        assert_eq!(eval.network.mean, [0.485, 0.456, 0.406]);
+    }
+
+    #[test]
+    fn what_is_typed_wrong_exits_with_2() {
+        for line in [
+            "train --seed 1",
+            "train --config a.toml --threads 0",
+            "train --config a.toml --seed 18446744073709551615",
+            "train --config a.toml list",
+            "train eval --dataset cifar10",
+            "train eval --model resnet20 --dataset cifar10",
+            "train eval --model resnet20 --weights a.th",
+            "train eval --run runs/a --model resnet20",
+            "train eval --model resnet20 --weights a --dataset cifar10 --checkpoint best",
+            "train eval --run runs/a --std 0.2,0",
+            "train predict --run runs/a",
+            "train fetch",
+            "train frobnicate",
+        ] {
+            match parse(line) {
+                Ok(cli) => panic!("`{line}` was taken for {cli:?}"),
+                Err(error) => assert_eq!(error.exit_code(), 2, "{line}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_reads_well() {
+        insta::assert_snapshot!(Cli::command().render_help());
+    }
+}

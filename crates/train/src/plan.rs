@@ -1,0 +1,510 @@
+//! A plan: what runs, with every duration in steps. It is saved as `plan.toml` before the first step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::decode::decode;
+use crate::document::Node;
+use crate::duration::{Duration, Epoch};
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::recipe::{
+    self, Augment, Ema, Initialization, Log, Loss, Milestones, Model, Normalize, Optimizer, Recipe,
+    RecipeFile, Transform,
+};
+use crate::schedule::{Curve, Schedule, WarmUp};
+
+/// What a dataset turned out to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetFacts {
+    /// What the dataset is called.
+    pub name: String,
+    /// Images of its training split, those for validation among them.
+    pub train_images: usize,
+    /// Images of its test split, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_images: Option<usize>,
+    /// How many classes.
+    pub classes: usize,
+    /// Channels, height and width of an image.
+    pub size: [usize; 3],
+    /// SHA-256 of what was loaded, in hexadecimal.
+    pub fingerprint: String,
+    /// Of the training split's colours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Statistics>,
+}
+
+/// Of the training split's colours, pixels in [0, 1].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statistics {
+    /// The mean of each channel.
+    pub mean: Vec<f64>,
+    /// The standard deviation of each channel.
+    pub std: Vec<f64>,
+    /// Of the covariance of red, green and blue, falling; empty for other images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eigenvalues: Vec<f64>,
+    /// One row a colour, one column an eigenvalue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub eigenvectors: Vec<Vec<f64>>,
+}
+
+/// What a plan takes from elsewhere than the recipe and the dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Circumstances {
+    /// The device that runs.
+    pub device: String,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// How the paper of the model's family draws its weights.
+    pub initialization: Initialization,
+}
+
+/// Everything that a run is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The recipe's name.
+    pub name: String,
+    /// The device that runs.
+    pub device: String,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Threads that compute.
+    pub threads: usize,
+    /// Of initial weights, order and augmentation.
+    pub seed: u64,
+    /// Updates of the weights.
+    pub steps: u64,
+    /// Steps of one pass over the training images.
+    pub steps_per_epoch: u64,
+    /// Images a step.
+    pub batch: usize,
+    /// Micro-batches a step.
+    pub accumulate: usize,
+    /// Images that are trained on.
+    pub train_images: usize,
+    /// Images held out of the end of the training split; 0 is none.
+    pub validation_images: usize,
+    /// Whether each epoch has its own random order.
+    pub shuffle: bool,
+    /// Whether a short last batch is left out.
+    pub drop_last: bool,
+    /// A weights file to start from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// How random weights are drawn.
+    pub initialization: Initialization,
+    /// The largest global norm of the gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// What the user may not expect.
+    pub notes: Vec<String>,
+    /// The network.
+    pub model: Model,
+    /// The images.
+    pub dataset: Dataset,
+    /// The rule of an update.
+    pub optimizer: Optimizer,
+    /// The learning rate of each step.
+    pub schedule: Schedule,
+    /// Details of the cross-entropy.
+    pub loss: Loss,
+    /// An exponential moving average of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
+    /// What the journal holds.
+    pub log: Log,
+    /// When the test and validation splits are evaluated.
+    pub eval: Evaluation,
+    /// When the run's state is saved.
+    pub checkpoint: Checkpoint,
+    /// What is done to each image.
+    pub augment: Augment,
+    /// What made the plan.
+    pub provenance: Provenance,
+}
+
+/// The images of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// Where they come from.
+    pub source: recipe::Dataset,
+    /// What was found there.
+    pub facts: DatasetFacts,
+}
+
+/// When the test and validation splits are evaluated; in any case at the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Steps from one evaluation to the next.
+    pub every: u64,
+    /// Images at a time.
+    pub batch: usize,
+}
+
+/// When the run's state is saved; in any case at the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Steps from one checkpoint to the next.
+    pub every: u64,
+    /// How many of the latest stay on disk.
+    pub keep: usize,
+}
+
+/// What made a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Kiln's version.
+    pub kiln: String,
+    /// Burn's version, or `unknown`.
+    pub burn: String,
+    /// The git commit that Kiln was built from, where it was built in its repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+impl Provenance {
+    /// Of this program.
+    pub fn of_this_build() -> Self {
+        Self {
+            kiln: env!("CARGO_PKG_VERSION").into(),
+            burn: option_env!("KILN_BURN_VERSION").unwrap_or("unknown").into(),
+            commit: option_env!("KILN_COMMIT").map(String::from),
+        }
+    }
+}
+
+/// Keys that may differ between a run and its resumption: they change no result.
+const FREE: &[&str] = &["workers", "threads", "log", "notes", "provenance"];
+
+const HEADER: &str =
+    "# What runs, resolved from the recipe before the first step: durations are in steps.\n\n";
+
+impl Plan {
+    /// Resolves a recipe against its dataset.
+    ///
+    /// Errors are about keys that do not fit the dataset, such as a batch larger than it, and have exit code 2.
+    pub fn new(
+        file: &RecipeFile,
+        facts: &DatasetFacts,
+        here: &Circumstances,
+    ) -> Result<Self, Error> {
+        let recipe = &file.recipe;
+        let train_images = train_images(file, facts)?;
+        let epoch = Epoch {
+            images: train_images as u64,
+            batch: recipe.batch as u64,
+            drop_last: recipe.drop_last,
+        };
+        let in_steps = |duration: &Duration| duration.steps(&epoch).min(i64::MAX as u64);
+        let steps = in_steps(&recipe.length);
+        let mut notes = Vec::new();
+        let schedule = schedule(file, steps, &in_steps, &mut notes)?;
+        check_augment(file, facts)?;
+        notes.extend(evaluation_notes(recipe, facts));
+        Ok(Self {
+            name: file.name.clone(),
+            device: here.device.clone(),
+            workers: here.workers,
+            threads: here.threads,
+            seed: recipe.seed,
+            steps,
+            steps_per_epoch: epoch.steps(),
+            batch: recipe.batch,
+            accumulate: recipe.accumulate,
+            train_images,
+            validation_images: facts.train_images - train_images,
+            shuffle: recipe.shuffle,
+            drop_last: recipe.drop_last,
+            init: recipe.init.clone(),
+            initialization: recipe.initialization.unwrap_or(here.initialization),
+            clip_norm: recipe.clip_norm,
+            notes,
+            model: recipe.model.clone(),
+            dataset: Dataset {
+                source: recipe.dataset.clone(),
+                facts: facts.clone(),
+            },
+            optimizer: recipe.optimizer.clone(),
+            schedule,
+            loss: recipe.loss.clone(),
+            ema: recipe.ema.clone(),
+            log: recipe.log.clone(),
+            eval: Evaluation {
+                every: in_steps(&recipe.eval.every),
+                batch: recipe.eval.batch.unwrap_or(recipe.batch),
+            },
+            checkpoint: Checkpoint {
+                every: in_steps(&recipe.checkpoint.every),
+                keep: recipe.checkpoint.keep,
+            },
+            augment: recipe.augment.clone(),
+            provenance: Provenance::of_this_build(),
+        })
+    }
+
+    /// The text of `plan.toml`.
+    pub fn to_toml(&self) -> String {
+        let plan =
+            toml::to_string(self).expect("a plan's texts are UTF-8 and its numbers fit TOML's");
+        format!("{HEADER}{plan}")
+    }
+
+    /// Reads the text of a `plan.toml`.
+    pub fn from_toml(text: &str) -> Result<Self, Fault> {
+        decode(&Node::parse(text)?)
+    }
+
+    /// Reads a run's `plan.toml`; errors have exit code 1.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let unreadable = || Error::failure(format!("cannot read plan `{}`", path.display()));
+        let text = fs::read_to_string(path).map_err(|error| unreadable().because(error))?;
+        Self::from_toml(&text).map_err(|fault| unreadable().explained_by(fault))
+    }
+
+    /// Where the run is written unless the user says otherwise: `runs/<recipe>-s<seed>`.
+    pub fn run_folder(&self) -> PathBuf {
+        Path::new("runs").join(format!("{}-s{}", self.name, self.seed))
+    }
+
+    /// The keys in which a resumed run's plan differs from this one so that the result would, each with both values.
+    pub fn differences(&self, resumed: &Plan) -> Vec<String> {
+        compare(&self.flat(), &resumed.flat(), |key| !FREE.contains(&key))
+    }
+
+    /// What differs in the programs that made two plans, which a resumed run notes.
+    pub fn provenance_differences(&self, resumed: &Plan) -> Vec<String> {
+        compare(&self.flat(), &resumed.flat(), |key| key == "provenance")
+    }
+
+    fn flat(&self) -> BTreeMap<String, String> {
+        let value = toml::Value::try_from(self)
+            .expect("a plan's texts are UTF-8 and its numbers fit TOML's");
+        let mut flat = BTreeMap::new();
+        flatten("", &value, &mut flat);
+        flat
+    }
+}
+
+fn flatten(path: &str, value: &toml::Value, flat: &mut BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
+                flatten(&path, value, flat);
+            }
+        }
+        toml::Value::String(text) => {
+            flat.insert(path.into(), text.clone());
+        }
+        value => {
+            flat.insert(path.into(), value.to_string());
+        }
+    }
+}
+
+/// Differences in the keys whose first part `counts`.
+fn compare(
+    was: &BTreeMap<String, String>,
+    is: &BTreeMap<String, String>,
+    counts: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let shown =
+        |value: Option<&String>| value.map_or("absent".into(), |value| format!("`{value}`"));
+    let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
+    keys.into_iter()
+        .filter(|key| {
+            counts(key.split('.').next().unwrap_or_default()) && was.get(*key) != is.get(*key)
+        })
+        .map(|key| {
+            format!(
+                "`{key}` was {}, is {}",
+                shown(was.get(key)),
+                shown(is.get(key))
+            )
+        })
+        .collect()
+}
+
+/// Images that are trained on, once those for validation are held out.
+fn train_images(file: &RecipeFile, facts: &DatasetFacts) -> Result<usize, Error> {
+    let (recipe, all) = (&file.recipe, facts.train_images);
+    let held_out = recipe
+        .validation
+        .as_ref()
+        .map_or(0, |validation| validation.images);
+    if held_out > 0 && held_out >= all {
+        let fault = format!("expected fewer than the {all} training images, found {held_out}");
+        return Err(file.error("validation.images", Fault::invalid(fault)));
+    }
+    let rest = all - held_out;
+    if recipe.batch > rest {
+        let fault = Fault::invalid(format!(
+            "expected at most the {rest} training images, found {}",
+            recipe.batch
+        ));
+        let fault = if rest > 0 {
+            fault.with_hint(format!("`--set batch={rest}`"))
+        } else {
+            fault
+        };
+        return Err(file.error("batch", fault));
+    }
+    Ok(rest)
+}
+
+fn schedule(
+    file: &RecipeFile,
+    steps: u64,
+    in_steps: &dyn Fn(&Duration) -> u64,
+    notes: &mut Vec<String>,
+) -> Result<Schedule, Error> {
+    let written = &file.recipe.schedule;
+    let warm_up = written.warm_up().map(|warm_up| {
+        let length = in_steps(&warm_up.length);
+        if length > steps {
+            notes.push(format!(
+                "the warm-up of {length} steps is cut to the run's {steps}"
+            ));
+        }
+        WarmUp {
+            shape: warm_up.shape,
+            from: warm_up.from,
+            steps: length.min(steps),
+        }
+    });
+    let curve =
+        match written {
+            recipe::Schedule::Constant(constant) => Curve::Constant {
+                rate: constant.rate,
+            },
+            recipe::Schedule::Cosine(cosine) => {
+                let first = warm_up.as_ref().map_or(0, |warm_up| warm_up.steps);
+                Curve::Cosine {
+                    start: cosine.start,
+                    end: cosine.end,
+                    first,
+                    last: steps,
+                }
+            }
+            recipe::Schedule::Step(step) => match &step.milestones {
+                Milestones::Every(every) => Curve::Periodic {
+                    start: step.start,
+                    divide_by: step.divide_by,
+                    every: in_steps(every),
+                },
+                Milestones::At(at) => {
+                    let at: Vec<_> = at.iter().map(in_steps).collect();
+                    check_milestones(file, &at)?;
+                    let past = at.iter().filter(|milestone| **milestone >= steps);
+                    notes.extend(past.map(|at| {
+                        format!("the milestone at step {at} is past the end, step {steps}")
+                    }));
+                    Curve::Milestones {
+                        start: step.start,
+                        divide_by: step.divide_by,
+                        at,
+                    }
+                }
+            },
+        };
+    Ok(Schedule { warm_up, curve })
+}
+
+fn check_milestones(file: &RecipeFile, at: &[u64]) -> Result<(), Error> {
+    match at.windows(2).find(|pair| pair[0] >= pair[1]) {
+        None => Ok(()),
+        Some(pair) => {
+            let fault = format!(
+                "expected rising milestones, found step {} after step {}",
+                pair[1], pair[0]
+            );
+            Err(file.error("schedule.step.at", Fault::invalid(fault)))
+        }
+    }
+}
+
+fn check_augment(file: &RecipeFile, facts: &DatasetFacts) -> Result<(), Error> {
+    let Augment { train, test } = &file.recipe.augment;
+    for (name, transforms) in [("train", train), ("test", test)] {
+        let mut size = facts.size;
+        for (index, transform) in transforms.iter().enumerate() {
+            size = after(transform, size, facts.size).map_err(|fault| {
+                file.error(
+                    &format!("augment.{name}.{index}.{}", transform.key()),
+                    fault,
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The size of an image after a transform, with `whole` the size of the dataset's images.
+fn after(transform: &Transform, size: [usize; 3], whole: [usize; 3]) -> Result<[usize; 3], Fault> {
+    let [channels, height, width] = size;
+    match transform {
+        Transform::RandomCrop {
+            size: side,
+            padding,
+        } => {
+            let room = padding.saturating_mul(2).saturating_add(height.min(width));
+            if *side > room {
+                let fault = format!(
+                    "expected a size of at most {room}, the padded image's side, found {side}"
+                );
+                return Err(Fault::invalid(fault));
+            }
+            Ok([channels, *side, *side])
+        }
+        Transform::PcaColor { .. } if channels != 3 => Err(Fault::invalid(format!(
+            "expected images of 3 channels, found {channels}"
+        ))),
+        Transform::Normalize(Normalize::PerPixelMean) if size != whole => {
+            let [_, whole_height, whole_width] = whole;
+            let fault =
+                format!("expected {whole_height}x{whole_width} images, found {height}x{width}");
+            Err(Fault::invalid(fault).with_hint("subtract the mean before the crop"))
+        }
+        Transform::Normalize(Normalize::Values(values)) if values.mean.len() != channels => {
+            Err(Fault::invalid(format!(
+                "expected {channels} numbers, one a channel, found {}",
+                values.mean.len()
+            )))
+        }
+        Transform::PcaColor { .. } | Transform::Flip { .. } | Transform::Normalize(_) => Ok(size),
+    }
+}
+
+fn evaluation_notes(recipe: &Recipe, facts: &DatasetFacts) -> Vec<String> {
+    let normalization = |transforms: &[Transform]| {
+        transforms
+            .iter()
+            .find(|transform| matches!(transform, Transform::Normalize(_)))
+            .cloned()
+    };
+    match facts.test_images {
+        None => vec!["the dataset has no test split: there is no test result".into()],
+        Some(_) if normalization(&recipe.augment.train) != normalization(&recipe.augment.test) => {
+            vec!["`augment.train` and `augment.test` normalize differently".into()]
+        }
+        Some(_) => Vec::new(),
+    }
+}

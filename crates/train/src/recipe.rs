@@ -1,0 +1,856 @@
+//! A recipe: what the user wrote, checked as far as that is possible without data.
+//!
+//! Nothing that changes a result has a hidden default: a transform or a regulariser that is not there is off.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::bounds;
+use crate::configs::ConfigFile;
+use crate::decode::decode;
+use crate::document::Node;
+use crate::duration::Duration;
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::overrides;
+use crate::suggest;
+
+/// An experiment as a TOML file says it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The network.
+    pub model: Model,
+    /// The images.
+    pub dataset: Dataset,
+    /// Images a step, all devices and micro-batches together.
+    #[serde(deserialize_with = "bounds::positive")]
+    pub batch: usize,
+    /// The length of the run.
+    pub length: Duration,
+    /// Of initial weights, order and augmentation.
+    #[serde(default)]
+    pub seed: u64,
+    /// Start from this weights file in place of random weights.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
+    /// How random weights are drawn; without it as the paper of the model's family says.
+    #[serde(default)]
+    pub initialization: Option<Initialization>,
+    /// Whether each epoch has its own random order.
+    #[serde(default = "yes")]
+    pub shuffle: bool,
+    /// Whether the last batch of an epoch is left out where it would be short.
+    #[serde(default)]
+    pub drop_last: bool,
+    /// Micro-batches that a step's batch is cut into; their gradients are averaged. Divides `batch`.
+    #[serde(default = "one", deserialize_with = "bounds::positive")]
+    pub accumulate: usize,
+    /// The largest global norm of the gradient; a longer one is scaled down to it.
+    #[serde(default, deserialize_with = "bounds::some_above_zero")]
+    pub clip_norm: Option<f64>,
+    /// Images that are held out of training to choose the best checkpoint.
+    #[serde(default)]
+    pub validation: Option<Validation>,
+    /// An exponential moving average of the weights.
+    #[serde(default)]
+    pub ema: Option<Ema>,
+    /// The rule of an update.
+    pub optimizer: Optimizer,
+    /// The learning rate of each step.
+    pub schedule: Schedule,
+    /// Details of the cross-entropy.
+    #[serde(default)]
+    pub loss: Loss,
+    /// What the journal holds.
+    #[serde(default)]
+    pub log: Log,
+    /// When the run's state is saved.
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+    /// When the test and validation splits are evaluated.
+    #[serde(default)]
+    pub eval: Evaluation,
+    /// What is done to each image.
+    #[serde(default)]
+    pub augment: Augment,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn one() -> usize {
+    1
+}
+
+/// A network by its name in the registry, with what may be varied: `"resnet20"` or `{ name = "resnet20", shortcut = "B" }`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Model {
+    /// As `train list` shows it.
+    pub name: String,
+    /// In place of the registry's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shortcut: Option<Shortcut>,
+    /// In place of the registry's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bottleneck_stride: Option<BottleneckStride>,
+}
+
+/// How a residual block's input reaches its output where their shapes differ (He et al. 2015, section 3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shortcut {
+    /// Identity everywhere, padded with zero channels.
+    A,
+    /// A projection where the shape changes, identity elsewhere.
+    B,
+    /// A projection everywhere.
+    C,
+}
+
+/// The convolution of a bottleneck block that halves the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BottleneckStride {
+    /// The first, as in the paper.
+    #[serde(rename = "1x1")]
+    OneByOne,
+    /// The middle one, as in torchvision.
+    #[serde(rename = "3x3")]
+    ThreeByThree,
+}
+
+/// Where the images come from: `"cifar10"`, or a table with one of four keys.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(into = "DatasetTable")]
+pub enum Dataset {
+    /// A dataset with a manifest.
+    Name(String),
+    /// Safetensors files with `images` (f32, NCHW) and `labels` (i64), fed as they are.
+    Tensors {
+        /// The training split.
+        train: PathBuf,
+        /// The test split; without it there is no evaluation.
+        test: Option<PathBuf>,
+    },
+    /// A folder with files in MNIST's layout.
+    Idx(PathBuf),
+    /// A folder with one folder a class under `train` and `test`.
+    Folder(PathBuf),
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DatasetTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tensors: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idx: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
+}
+
+impl From<Dataset> for DatasetTable {
+    fn from(dataset: Dataset) -> Self {
+        match dataset {
+            Dataset::Name(name) => Self {
+                name: Some(name),
+                ..Self::default()
+            },
+            Dataset::Tensors { train, test } => Self {
+                tensors: Some(train),
+                test,
+                ..Self::default()
+            },
+            Dataset::Idx(idx) => Self {
+                idx: Some(idx),
+                ..Self::default()
+            },
+            Dataset::Folder(folder) => Self {
+                folder: Some(folder),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl TryFrom<DatasetTable> for Dataset {
+    type Error = &'static str;
+
+    fn try_from(table: DatasetTable) -> Result<Self, Self::Error> {
+        let DatasetTable {
+            name,
+            tensors,
+            test,
+            idx,
+            folder,
+        } = table;
+        match (name, tensors, idx, folder, test) {
+            (Some(name), None, None, None, None) => Ok(Dataset::Name(name)),
+            (None, Some(train), None, None, test) => Ok(Dataset::Tensors { train, test }),
+            (None, None, Some(idx), None, None) => Ok(Dataset::Idx(idx)),
+            (None, None, None, Some(folder), None) => Ok(Dataset::Folder(folder)),
+            _ => Err(
+                "expected exactly one of `name`, `tensors` (which may have `test`), `idx` and `folder`",
+            ),
+        }
+    }
+}
+
+/// How random weights are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Initialization {
+    /// Normal with deviation sqrt(2 / fan in): He et al. 2015, arXiv:1502.01852.
+    He,
+    /// Uniform within sqrt(6 / (fan in + fan out)): Glorot and Bengio 2010.
+    Glorot,
+    /// What PyTorch's layers do by default.
+    Pytorch,
+    /// Normal with this standard deviation.
+    Gaussian(#[serde(deserialize_with = "bounds::above_zero")] f64),
+}
+
+/// The end of the training set, held out of training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// How many.
+    #[serde(deserialize_with = "bounds::positive")]
+    pub images: usize,
+}
+
+/// An exponential moving average of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ema {
+    /// What an update keeps of the average.
+    #[serde(deserialize_with = "bounds::below_one")]
+    pub decay: f64,
+}
+
+/// The rule of an update.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "a table", rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Stochastic gradient descent.
+    Sgd(Sgd),
+}
+
+/// SGD with PyTorch's rule: `g += weight_decay w; v = momentum v + (1 - dampening) g; w -= rate v`,
+/// the first `v` being `g`, and with Nesterov `w -= rate (g + momentum v)`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    /// 0 is none.
+    #[serde(default, deserialize_with = "bounds::below_one")]
+    pub momentum: f64,
+    /// Coupled L2 decay; 0 is none.
+    #[serde(default, deserialize_with = "bounds::zero_or_more")]
+    pub weight_decay: f64,
+    /// 0 is none.
+    #[serde(default, deserialize_with = "bounds::probability")]
+    pub dampening: f64,
+    /// Needs momentum, and no dampening.
+    #[serde(default)]
+    pub nesterov: bool,
+    /// Parameters without decay.
+    #[serde(default)]
+    pub decay_exclude: Vec<ParameterKind>,
+}
+
+/// Kinds of parameters that weight decay may leave alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterKind {
+    /// Biases of convolutions and linear layers.
+    Bias,
+    /// Scale and shift of normalisation layers.
+    Norm,
+}
+
+/// The learning rate of each step. The rate that is written is the rate that runs: nothing rescales it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename = "a table", rename_all = "snake_case")]
+pub enum Schedule {
+    /// One rate.
+    Constant(Constant),
+    /// Divided at milestones.
+    Step(Step),
+    /// Half a cosine from one rate to another.
+    Cosine(Cosine),
+}
+
+impl Schedule {
+    /// What comes before the schedule, if anything does.
+    pub fn warm_up(&self) -> Option<&WarmUp> {
+        match self {
+            Schedule::Constant(Constant { warm_up, .. })
+            | Schedule::Step(Step { warm_up, .. })
+            | Schedule::Cosine(Cosine { warm_up, .. }) => warm_up.as_ref(),
+        }
+    }
+}
+
+/// One rate.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Constant {
+    /// The rate.
+    #[serde(deserialize_with = "bounds::above_zero")]
+    pub rate: f64,
+    /// What comes before.
+    #[serde(default)]
+    pub warm_up: Option<WarmUp>,
+}
+
+/// A rate that is divided at milestones, counted from the start of the run, warm-up included.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "StepTable")]
+pub struct Step {
+    /// The first rate.
+    pub start: f64,
+    /// What each milestone divides the rate by.
+    pub divide_by: f64,
+    /// The milestones.
+    pub milestones: Milestones,
+    /// What comes before.
+    pub warm_up: Option<WarmUp>,
+}
+
+/// When a rate is divided.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Milestones {
+    /// At each of these.
+    At(Vec<Duration>),
+    /// Again and again.
+    Every(Duration),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepTable {
+    #[serde(deserialize_with = "bounds::above_zero")]
+    start: f64,
+    #[serde(deserialize_with = "bounds::above_one")]
+    divide_by: f64,
+    #[serde(default)]
+    at: Option<Vec<Duration>>,
+    #[serde(default)]
+    every: Option<Duration>,
+    #[serde(default)]
+    warm_up: Option<WarmUp>,
+}
+
+impl TryFrom<StepTable> for Step {
+    type Error = &'static str;
+
+    fn try_from(table: StepTable) -> Result<Self, Self::Error> {
+        let milestones = match (table.at, table.every) {
+            (Some(at), None) if at.is_empty() => {
+                return Err("expected at least one milestone in `at`, found none");
+            }
+            (Some(at), None) => Milestones::At(at),
+            (None, Some(every)) => Milestones::Every(every),
+            (Some(_), Some(_)) => return Err("expected one of `at` and `every`, found both"),
+            (None, None) => return Err("expected one of `at` and `every`, found neither"),
+        };
+        let StepTable {
+            start,
+            divide_by,
+            warm_up,
+            ..
+        } = table;
+        Ok(Step {
+            start,
+            divide_by,
+            milestones,
+            warm_up,
+        })
+    }
+}
+
+/// Half a cosine, from the end of the warm-up to the end of the run.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cosine {
+    /// The first rate.
+    #[serde(deserialize_with = "bounds::above_zero")]
+    pub start: f64,
+    /// The rate that the end of the run would have.
+    #[serde(deserialize_with = "bounds::zero_or_more")]
+    pub end: f64,
+    /// What comes before.
+    #[serde(default)]
+    pub warm_up: Option<WarmUp>,
+}
+
+/// A lower rate for the first steps.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmUp {
+    /// How it goes on from `from`.
+    pub shape: WarmUpShape,
+    /// The rate of the first step.
+    #[serde(deserialize_with = "bounds::zero_or_more")]
+    pub from: f64,
+    /// Until the schedule takes over.
+    pub length: Duration,
+}
+
+/// How a warm-up goes on from its first rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmUpShape {
+    /// In equal steps to the schedule's first rate.
+    Linear,
+    /// At the same rate, then at once to the schedule's.
+    Constant,
+}
+
+/// Details of the cross-entropy.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// The share of the target that is spread over all classes; 0 is none.
+    #[serde(default, deserialize_with = "bounds::below_one")]
+    pub label_smoothing: f64,
+}
+
+/// What the journal holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Steps from one line to the next.
+    #[serde(deserialize_with = "bounds::positive")]
+    pub every: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { every: 50 }
+    }
+}
+
+/// When the run's state is saved; in any case at the end.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// From one checkpoint to the next; an epoch where it is left out.
+    #[serde(default = "an_epoch")]
+    pub every: Duration,
+    /// How many of the latest stay on disk; 2 where it is left out, so that a damaged one has a predecessor.
+    #[serde(default = "two", deserialize_with = "bounds::positive")]
+    pub keep: usize,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self {
+            every: an_epoch(),
+            keep: two(),
+        }
+    }
+}
+
+fn an_epoch() -> Duration {
+    Duration::Epochs(1)
+}
+
+fn two() -> usize {
+    2
+}
+
+/// When the test and validation splits are evaluated; in any case at the end.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// From one evaluation to the next; an epoch where it is left out.
+    #[serde(default = "an_epoch")]
+    pub every: Duration,
+    /// Images at a time; as in training where it is left out. Changes no result.
+    #[serde(default, deserialize_with = "bounds::some_positive")]
+    pub batch: Option<usize>,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self {
+            every: an_epoch(),
+            batch: None,
+        }
+    }
+}
+
+/// What is done to each image, in this order.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// In training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub train: Vec<Transform>,
+    /// In evaluation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<Transform>,
+}
+
+/// One thing that is done to an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "a table", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Transform {
+    /// A random square of the image, which is padded with zeros first.
+    RandomCrop {
+        /// The side of the square.
+        #[serde(deserialize_with = "bounds::positive")]
+        size: usize,
+        /// Zeros on each side.
+        padding: usize,
+    },
+    /// Left becomes right.
+    Flip {
+        /// How often.
+        #[serde(deserialize_with = "bounds::probability")]
+        probability: f64,
+    },
+    /// Krizhevsky 2012: along the principal components of the training set's colours, pixels in [0, 1].
+    PcaColor {
+        /// The standard deviation of each component's factor.
+        #[serde(deserialize_with = "bounds::above_zero")]
+        std: f64,
+    },
+    /// Subtracts a mean, and may divide by a deviation.
+    Normalize(Normalize),
+}
+
+impl Transform {
+    fn is_random(&self) -> bool {
+        !matches!(self, Transform::Normalize(_))
+    }
+
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Transform::RandomCrop { .. } => "random_crop",
+            Transform::Flip { .. } => "flip",
+            Transform::PcaColor { .. } => "pca_color",
+            Transform::Normalize(_) => "normalize",
+        }
+    }
+}
+
+/// What is subtracted and divided by.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Normalize {
+    /// The training set's mean and deviation of each channel.
+    PerChannel,
+    /// The training set's mean of each pixel; nothing is divided.
+    PerPixelMean,
+    /// These numbers, one a channel, for pixels in [0, 1].
+    Values(ChannelValues),
+}
+
+/// A mean and a deviation for each channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "UncheckedValues")]
+pub struct ChannelValues {
+    /// What is subtracted.
+    pub mean: Vec<f64>,
+    /// What the rest is divided by.
+    pub std: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UncheckedValues {
+    mean: Vec<f64>,
+    std: Vec<f64>,
+}
+
+impl TryFrom<UncheckedValues> for ChannelValues {
+    type Error = String;
+
+    fn try_from(values: UncheckedValues) -> Result<Self, String> {
+        let UncheckedValues { mean, std } = values;
+        if mean.is_empty() || mean.len() != std.len() {
+            return Err(format!(
+                "expected a `mean` and a `std` for each channel, found {} and {}",
+                mean.len(),
+                std.len()
+            ));
+        }
+        match mean
+            .iter()
+            .find(|x| !x.is_finite())
+            .or(std.iter().find(|x| !(x.is_finite() && **x > 0.0)))
+        {
+            Some(wrong) => Err(format!(
+                "expected finite numbers, each `std` above 0, found `{wrong:?}`"
+            )),
+            None => Ok(Self { mean, std }),
+        }
+    }
+}
+
+const NORMALIZE_WORDS: &[&str] = &["per-channel", "per-pixel-mean"];
+
+impl Serialize for Normalize {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Normalize::PerChannel => serializer.serialize_str("per-channel"),
+            Normalize::PerPixelMean => serializer.serialize_str("per-pixel-mean"),
+            Normalize::Values(values) => values.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Normalize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl<'de> Visitor<'de> for Words {
+            type Value = Normalize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "`\"per-channel\"`, `\"per-pixel-mean\"` or `{ mean = [..], std = [..] }`",
+                )
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Normalize, E> {
+                match word {
+                    "per-channel" => Ok(Normalize::PerChannel),
+                    "per-pixel-mean" => Ok(Normalize::PerPixelMean),
+                    _ => Err(E::unknown_variant(word, NORMALIZE_WORDS)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Normalize, A::Error> {
+                ChannelValues::deserialize(MapAccessDeserializer::new(map)).map(Normalize::Values)
+            }
+        }
+
+        deserializer.deserialize_any(Words)
+    }
+}
+
+impl<'de> Deserialize<'de> for Model {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            name: String,
+            #[serde(default)]
+            shortcut: Option<Shortcut>,
+            #[serde(default)]
+            bottleneck_stride: Option<BottleneckStride>,
+        }
+
+        struct NameOrTable;
+
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = Model;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a model's name or a table")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Model, E> {
+                Ok(Model {
+                    name: name.into(),
+                    shortcut: None,
+                    bottleneck_stride: None,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Model, A::Error> {
+                let Table {
+                    name,
+                    shortcut,
+                    bottleneck_stride,
+                } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Model {
+                    name,
+                    shortcut,
+                    bottleneck_stride,
+                })
+            }
+        }
+
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+impl<'de> Deserialize<'de> for Dataset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrTable;
+
+        impl<'de> Visitor<'de> for NameOrTable {
+            type Value = Dataset;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a dataset's name or a table")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Dataset, E> {
+                Ok(Dataset::Name(name.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Dataset, A::Error> {
+                let table = DatasetTable::deserialize(MapAccessDeserializer::new(map))?;
+                Dataset::try_from(table).map_err(de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+/// The names that a recipe may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Names<'a> {
+    /// Of networks, in the registry's order.
+    pub models: &'a [&'a str],
+    /// Of datasets with a manifest.
+    pub datasets: &'a [&'a str],
+}
+
+/// A recipe and the document that it was read from, which knows the line of each key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecipeFile {
+    /// What the run is called: the file's name without its ending.
+    pub name: String,
+    /// The recipe.
+    pub recipe: Recipe,
+    shown: String,
+    document: Node,
+}
+
+impl RecipeFile {
+    /// Reads a recipe, applies each `key.path=value` of `--set` in order, and checks all that needs no data.
+    ///
+    /// Errors have exit code 2.
+    pub fn read(file: &ConfigFile, set: &[String], names: &Names<'_>) -> Result<Self, Error> {
+        let checked = || -> Result<(Node, Recipe), Fault> {
+            let mut document = Node::parse(&file.text)?;
+            for argument in set {
+                overrides::set(&mut document, argument)?;
+            }
+            let recipe: Recipe = decode(&document)?;
+            check(&recipe, &document, names)?;
+            Ok((document, recipe))
+        };
+        let (document, recipe) = checked().map_err(|fault| unusable(&file.shown, fault))?;
+        Ok(Self {
+            name: file.name.clone(),
+            recipe,
+            shown: file.shown.clone(),
+            document,
+        })
+    }
+
+    /// The error about the key at a dotted path, with the line or the `--set` that wrote it.
+    pub fn error(&self, path: &str, fault: Fault) -> Error {
+        unusable(&self.shown, fault.at(path, self.document.origin_of(path)))
+    }
+}
+
+fn unusable(shown: &str, fault: Fault) -> Error {
+    Error::usage(format!("cannot use recipe `{shown}`")).explained_by(fault)
+}
+
+fn check(recipe: &Recipe, document: &Node, names: &Names<'_>) -> Result<(), Fault> {
+    let located = |path: &str, fault: Fault| fault.at(path, document.origin_of(path));
+    let name_path = |key: &str| {
+        let table = format!("{key}.name");
+        if document.has(&table) {
+            table
+        } else {
+            key.to_owned()
+        }
+    };
+    known("model", &recipe.model.name, names.models)
+        .map_err(|fault| located(&name_path("model"), fault))?;
+    if let Dataset::Name(name) = &recipe.dataset {
+        known("dataset", name, names.datasets)
+            .map_err(|fault| located(&name_path("dataset"), fault))?;
+    }
+    check_batch(recipe).map_err(|fault| located("accumulate", fault))?;
+    check_nesterov(&recipe.optimizer).map_err(|fault| located("optimizer.sgd.nesterov", fault))?;
+    check_milestones(&recipe.schedule).map_err(|fault| located("schedule.step.at", fault))?;
+    match recipe
+        .augment
+        .test
+        .iter()
+        .enumerate()
+        .find(|(_, transform)| transform.is_random())
+    {
+        Some((index, transform)) => Err(located(
+            &format!("augment.test.{index}.{}", transform.key()),
+            Fault::invalid("is random, and evaluation is not")
+                .with_hint("move it to `[[augment.train]]`; `[[augment.test]]` takes `normalize`"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn known(kind: &str, name: &str, names: &[&str]) -> Result<(), Fault> {
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let fault = Fault::invalid(format!("unknown {kind} `{name}`"));
+    Err(match suggest::hint(name, names.iter().copied()) {
+        Some(hint) => fault.with_hint(hint),
+        None => fault,
+    })
+}
+
+fn check_batch(recipe: &Recipe) -> Result<(), Fault> {
+    let Recipe {
+        batch, accumulate, ..
+    } = recipe;
+    if batch.is_multiple_of(*accumulate) {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!(
+        "expected a divisor of `batch`, {batch}, found {accumulate}"
+    )))
+}
+
+fn check_nesterov(Optimizer::Sgd(sgd): &Optimizer) -> Result<(), Fault> {
+    if sgd.nesterov && (sgd.momentum == 0.0 || sgd.dampening != 0.0) {
+        let found = format!("momentum {} and dampening {}", sgd.momentum, sgd.dampening);
+        return Err(Fault::invalid(format!(
+            "expected momentum above 0 and dampening 0 with Nesterov, found {found}"
+        )));
+    }
+    Ok(())
+}
+
+/// Milestones in one unit can be compared before the dataset is known; those in several are when it is.
+fn check_milestones(schedule: &Schedule) -> Result<(), Fault> {
+    let Schedule::Step(Step {
+        milestones: Milestones::At(at),
+        ..
+    }) = schedule
+    else {
+        return Ok(());
+    };
+    let falls = |pair: &&[Duration]| match (pair[0], pair[1]) {
+        (Duration::Epochs(a), Duration::Epochs(b))
+        | (Duration::Steps(a), Duration::Steps(b))
+        | (Duration::Images(a), Duration::Images(b)) => a >= b,
+        _ => false,
+    };
+    match at.windows(2).find(falls) {
+        Some(pair) => Err(Fault::invalid(format!(
+            "expected rising milestones, found {} after {}",
+            pair[1], pair[0]
+        ))),
+        None => Ok(()),
+    }
+}
