@@ -1,0 +1,177 @@
+//! Where a run computes: `--device`.
+
+use burn::tensor::Device;
+#[cfg(any(feature = "cuda", feature = "vulkan", feature = "wgpu"))]
+use burn::tensor::DeviceType;
+
+use crate::error::Error;
+use crate::suggest;
+
+/// The names that `--device` takes; GPU names may carry an index, as in `cuda:1`.
+const NAMES: &[&str] = &["auto", "cpu", "ndarray", "wgpu", "vulkan", "cuda"];
+
+/// The GPU names that this binary was built with, the fastest first.
+const GPUS: &[&str] = &[
+    #[cfg(feature = "cuda")]
+    "cuda",
+    #[cfg(feature = "vulkan")]
+    "vulkan",
+    #[cfg(feature = "wgpu")]
+    "wgpu",
+];
+
+/// A device that was found.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Its name, as in `--device`, with its index.
+    pub name: String,
+    /// Burn's device, without autodiff.
+    pub device: Device,
+    /// Whether it is the CPU.
+    pub is_cpu: bool,
+}
+
+/// Finds the device of that name; `auto` is the fastest one that is compiled in and present.
+///
+/// # Errors
+///
+/// With exit code 2, where there is no such name, it is not compiled in, or not on this machine.
+pub fn choose(requested: &str) -> Result<Choice, Error> {
+    let (kind, index) = parse(requested)?;
+    match kind {
+        "auto" => Ok(fastest()),
+        "cpu" => Ok(cpu()),
+        "ndarray" => ndarray(),
+        _ if GPUS.contains(&kind) => found(kind, index).ok_or_else(|| {
+            Error::usage(format!("cannot use device `{requested}`"))
+                .because(format!(
+                    "this machine has no `{kind}` device number {index}"
+                ))
+                .with_hint("use `--device cpu`, or install the GPU's driver")
+        }),
+        _ => Err(not_compiled_in(kind)),
+    }
+}
+
+/// The GPU names that this binary was built with.
+pub fn compiled_gpus() -> Vec<String> {
+    GPUS.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn parse(requested: &str) -> Result<(&str, usize), Error> {
+    let unknown = || {
+        let hint = suggest::hint(requested, NAMES.iter().copied());
+        Error::usage(format!("unknown device `{requested}`")).with_hint(hint.unwrap_or_default())
+    };
+    let (kind, index) = match requested.split_once(':') {
+        Some((kind, index)) => (kind, Some(index.parse().map_err(|_| unknown())?)),
+        None => (requested, None),
+    };
+    let takes_index = matches!(kind, "wgpu" | "vulkan" | "cuda");
+    if !NAMES.contains(&kind) || (index.is_some() && !takes_index) {
+        return Err(unknown());
+    }
+    Ok((kind, index.unwrap_or(0)))
+}
+
+fn fastest() -> Choice {
+    GPUS.iter()
+        .find_map(|kind| found(kind, 0))
+        .unwrap_or_else(cpu)
+}
+
+fn cpu() -> Choice {
+    Choice {
+        name: "cpu".into(),
+        device: Device::flex(),
+        is_cpu: true,
+    }
+}
+
+#[cfg(feature = "ndarray")]
+fn ndarray() -> Result<Choice, Error> {
+    Ok(Choice {
+        name: "ndarray".into(),
+        device: Device::ndarray(),
+        is_cpu: true,
+    })
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn ndarray() -> Result<Choice, Error> {
+    Err(not_compiled_in("ndarray"))
+}
+
+fn not_compiled_in(kind: &str) -> Error {
+    Error::usage(format!("cannot use device `{kind}`"))
+        .because(format!(
+            "this binary was built without the feature `{kind}`"
+        ))
+        .with_hint(format!(
+            "build with it: `cargo run -p train --features {kind} -- --device {kind} ..`"
+        ))
+}
+
+#[cfg(any(feature = "cuda", feature = "vulkan", feature = "wgpu"))]
+fn found(kind: &str, index: usize) -> Option<Choice> {
+    let device_type = match kind {
+        #[cfg(feature = "cuda")]
+        "cuda" => DeviceType::Cuda,
+        #[cfg(feature = "vulkan")]
+        "vulkan" => DeviceType::Vulkan,
+        _ => DeviceType::Wgpu,
+    };
+    let device = Device::enumerate(device_type)
+        .into_vec()
+        .into_iter()
+        .nth(index)?;
+    Some(Choice {
+        name: format!("{kind}:{index}"),
+        device,
+        is_cpu: false,
+    })
+}
+
+#[cfg(not(any(feature = "cuda", feature = "vulkan", feature = "wgpu")))]
+fn found(_kind: &str, _index: usize) -> Option<Choice> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        for name in ["cpu", "auto"] {
+            assert!(choose(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_device_is_an_error_that_helps() {
+        let report = |name| choose(name).unwrap_err().report().to_string();
+        insta::assert_snapshot!(report("cdua"), @r"
+        error: unknown device `cdua`
+
+        hint: did you mean `cuda`?
+        ");
+        insta::assert_snapshot!(report("cpu:1"), @r"
+        error: unknown device `cpu:1`
+
+        hint: did you mean `cpu`?
+        ");
+        assert_eq!(choose("cuda:one").unwrap_err().exit_code(), 2);
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn what_is_not_compiled_in_names_its_feature() {
+        insta::assert_snapshot!(choose("cuda:1").unwrap_err().report(), @r"
+        error: cannot use device `cuda`
+          caused by: this binary was built without the feature `cuda`
+
+        hint: build with it: `cargo run -p train --features cuda -- --device cuda ..`
+        ");
+    }
+}

@@ -1,0 +1,191 @@
+//! Reading, and whole replacing, of the files in a run folder.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Why a file of a run folder cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused to read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file system refused to write.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line of a journal is not an event.
+    #[error("`{}` is damaged at line {line}", path.display())]
+    Line {
+        /// The journal.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A line of a journal is an event that this version does not know.
+    #[error("`{}` has an unknown event `{event}` at line {line}", path.display())]
+    UnknownEvent {
+        /// The journal.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The event's name.
+        event: String,
+    },
+    /// A JSON file does not parse.
+    #[error("`{}` is damaged", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A TOML file does not parse.
+    #[error("`{}` is damaged", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<toml::de::Error>,
+    },
+    /// A file parses, but its parts do not fit together.
+    #[error("`{}` contradicts itself: {reason}", path.display())]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// Which parts, expected then found.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What to type next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("is `{}` the folder of a run?", folder_of(path).display()))
+            }
+            Self::Read { .. } => None,
+            Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("free some space, then type the same line with `--resume`".into())
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("choose a folder that can be written with `--run-dir DIR`".into())
+                }
+                io::ErrorKind::AlreadyExists => {
+                    Some("add `--resume` to continue that run, or choose another folder with `--run-dir DIR`".into())
+                }
+                _ => None,
+            },
+            Self::Line { line, .. } => Some(format!(
+                "restore the file from a copy, or delete line {line}: only that event is lost"
+            )),
+            Self::UnknownEvent { line, .. } => Some(format!(
+                "a newer Kiln may have written it: update, or delete line {line}"
+            )),
+            Self::Json { path, .. } | Self::Toml { path, .. } | Self::Contradiction { path, .. } => {
+                Some(format!("restore `{}` from a copy, or delete it to go on without", path.display()))
+            }
+        }
+    }
+
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    pub(crate) fn writing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path, source }
+    }
+}
+
+/// A result whose error names the file.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Replaces a file by `bytes`: whoever reads it, even after a crash, finds the old content or the new, never a part.
+///
+/// # Errors
+///
+/// [`Error::Write`] when the folder cannot be written or the disk is full; the old content then stays.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = part_of(path);
+    write_through(&part, bytes)
+        .and_then(|()| fs::rename(&part, path))
+        .and_then(|()| sync_folder(folder_of(path)))
+        .map_err(|source| {
+            // The error that counts is the one above; a part left behind is overwritten next time.
+            let _ = fs::remove_file(&part);
+            Error::Write {
+                path: path.to_owned(),
+                source,
+            }
+        })
+}
+
+fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    path.with_file_name(name)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacing_leaves_the_new_content_and_no_part() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        replace(&path, b"old").unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gone/metrics.csv");
+        let error = replace(&path, b"").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("cannot write `{}`", path.display())
+        );
+    }
+}
