@@ -13,22 +13,33 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// Nothing of the dataset is where it should be.
-    #[error("dataset `{dataset}` is not in `{}`: found neither folder `{folder}` with its files nor {}", data_dir.display(), list(archives))]
+    #[error("dataset `{dataset}` is not in `{}`: found no {}", data_dir.display(), quoted(looked_for).join(" and no "))]
     MissingDataset {
         /// The manifest's name.
         dataset: String,
         /// The folder of all datasets.
         data_dir: PathBuf,
-        /// The folder of its files, under `data_dir`.
-        folder: String,
-        /// The files that are downloaded, under `data_dir`.
+        /// Files or folders under `data_dir`, each of which would have done.
+        looked_for: Vec<String>,
+        /// The archives that make up the dataset.
         archives: Vec<String>,
+        /// The folder that they belong in.
+        download_folder: PathBuf,
     },
 
-    /// A file that belongs to a dataset is not there, the rest is.
-    #[error("file `{}` is missing", path.display())]
-    MissingFile {
+    /// A part of the dataset is where it should be, a file of it is not.
+    #[error("dataset `{dataset}` is incomplete: `{}` is missing", path.display())]
+    IncompleteDataset {
+        /// The manifest's name.
+        dataset: String,
         /// The file.
+        path: PathBuf,
+    },
+
+    /// A file or folder is not there.
+    #[error("`{}` does not exist", path.display())]
+    MissingFile {
+        /// The file or folder.
         path: PathBuf,
     },
 
@@ -131,11 +142,18 @@ pub enum Error {
         found: Size,
     },
 
-    /// A dataset, a file or a folder holds no image.
+    /// A dataset or a file holds no image.
     #[error("no images in {place}")]
     NoImages {
         /// Where they should be.
         place: String,
+    },
+
+    /// A folder holds no image file, or no class folder.
+    #[error("no PNG or JPEG images in `{}`", folder.display())]
+    NoImageFiles {
+        /// The folder.
+        folder: PathBuf,
     },
 
     /// An image has no pixels.
@@ -324,26 +342,26 @@ impl Error {
         let hint = match self {
             Error::MissingDataset {
                 dataset,
-                data_dir,
                 archives,
+                download_folder,
                 ..
             } => format!(
                 "type `train fetch {dataset}`, or put {} into `{}`, or name the folder that has it with `--data-dir`",
                 list(archives),
-                data_dir.display()
+                download_folder.display()
             ),
-            Error::MissingFile { .. } | Error::MissingEntry { .. } => {
-                "delete what is left of the dataset, and get it whole with `train fetch`".into()
-            }
-            Error::Compressed { path, .. } => format!(
-                "delete `{}`, and get it again with `train fetch`",
+            Error::IncompleteDataset { dataset, .. } => format!(
+                "put it there, or delete the dataset's folder and type `train fetch {dataset}`"
+            ),
+            Error::Compressed { path, .. } | Error::MissingEntry { archive: path, .. } => format!(
+                "delete `{}`, and get it again, for example with `train fetch`",
                 path.display()
             ),
             Error::Length { path, .. } => format!(
                 "the file was cut or changed: replace `{}` by a whole copy",
                 path.display()
             ),
-            Error::NoImages { .. } => {
+            Error::NoImageFiles { .. } => {
                 "a folder dataset has `train/CLASS/*.png` (or .jpg, .jpeg), and may have `test/CLASS/` or `val/CLASS/`".into()
             }
             Error::ImageSize { .. } => "scale all images to one size first".into(),
@@ -371,6 +389,9 @@ fn list(names: &[String]) -> String {
     if names.is_empty() {
         return "nothing".into();
     }
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    quoted.join(", ")
+    quoted(names).join(", ")
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("`{name}`")).collect()
 }

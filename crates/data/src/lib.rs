@@ -1,7 +1,7 @@
 //! Datasets, augmentation and the deterministic loader.
 //!
-//! A dataset is a Burn [`Dataset`] of [`Sample`]s. [`open`] finds one on disk by its [`Manifest`]; [`open_idx`]
-//! reads a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
+//! A dataset is a Burn [`Dataset`] of [`Sample`]s. [`open`] finds one on disk by its [`Manifest`]; [`open_idx`],
+//! [`open_folder`] and [`open_tensors`] read a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
 //! augments, and a [`Loader`] makes batches that depend on nothing but the seed and their position.
 //!
 //! No tensors, no TOML, no printing, no clock.
@@ -25,6 +25,7 @@ pub use dataset::{InMemory, Source, Subset};
 pub use error::{Error, Result};
 pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use manifest::{Format, Manifest, Split};
-pub use opened::{Opened, digits, open, open_idx};
+pub use opened::{Opened, digits, open, open_folder, open_idx, open_tensors};
 pub use sample::{Image, Pixels, Sample, Size};
+pub use sources::folder::read_image;
 pub use statistics::{Pca, Statistics};

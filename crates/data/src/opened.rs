@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn_dataset::Dataset;
 
 use crate::fingerprint::{self, Fingerprint};
-use crate::sources::{Splits, cifar, digits, idx};
+use crate::sources::{Splits, cifar, digits, folder, idx, tensors};
 use crate::{Error, Format, Manifest, Result, Sample, Size, Source, Statistics};
 
 /// A dataset that is ready for use.
@@ -93,6 +93,24 @@ pub fn digits() -> Opened {
 /// The classes are numbered, up to the largest label.
 pub fn open_idx(folder: &Path) -> Result<Opened> {
     Ok(numbered_classes(idx::open_folder(folder)?))
+}
+
+/// Reads images from `folder/train/CLASS/`, and from `folder/test/CLASS/` or `folder/val/CLASS/` where there is one.
+///
+/// PNG and JPEG, all of one size. Images are grey where all training images are, else of three channels; transparency is
+/// dropped, and 16 bits are rounded to 8. The classes are the folders under `train`, sorted by name. Opening reads every
+/// file once, for its size and for the fingerprint; an image is decoded each time it is asked for.
+pub fn open_folder(folder: &Path) -> Result<Opened> {
+    let (splits, classes) = folder::open(folder)?;
+    let size = splits.train.size();
+    Ok(Opened::new(splits, classes, size))
+}
+
+/// Reads safetensors files with `images`, F32 of shape `[N, C, H, W]`, and `labels`, I64 of shape `[N]`.
+///
+/// The values are fed as they are. The classes are numbered, up to the largest label of both files.
+pub fn open_tensors(train: &Path, test: Option<&Path>) -> Result<Opened> {
+    Ok(numbered_classes(tensors::open(train, test)?))
 }
 
 fn numbered_classes(splits: Splits) -> Opened {

@@ -17,7 +17,7 @@ pub(super) fn check(std: f32, pca: &Pca, size: Size) -> Result<()> {
         NAME,
         "eigenvalues",
         "0 or more",
-        format!("{:?}", pca.eigenvalues),
+        format_args!("{:?}", pca.eigenvalues),
     )?;
     let finite = pca.eigenvectors.iter().flatten().all(|v| v.is_finite());
     ensure(
@@ -25,7 +25,7 @@ pub(super) fn check(std: f32, pca: &Pca, size: Size) -> Result<()> {
         NAME,
         "eigenvectors",
         "finite numbers",
-        format!("{:?}", pca.eigenvectors),
+        format_args!("{:?}", pca.eigenvectors),
     )
 }
 

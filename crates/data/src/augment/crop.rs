@@ -5,8 +5,15 @@ use rand::{Rng, RngExt};
 use super::{Choice, ensure};
 use crate::{Error, Image, Pixels, Result, Size};
 
+const NAME: &str = "random_crop";
+/// Values beyond any image that is trained on: a larger one is a mistake, and would not fit in memory.
+const MOST: usize = 4096;
+
 pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Size> {
-    ensure(side > 0, "random_crop", "size", "at least 1", side)?;
+    let fits = (1..=MOST).contains(&side);
+    ensure(fits, NAME, "size", format_args!("1 to {MOST}"), side)?;
+    let fits = padding <= MOST;
+    ensure(fits, NAME, "padding", format_args!("0 to {MOST}"), padding)?;
     if side > size.height + 2 * padding || side > size.width + 2 * padding {
         return Err(Error::CropTooLarge {
             crop: side,
@@ -19,8 +26,10 @@ pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Siz
 
 /// A place in the padded image, all equally likely; row and column are drawn in this order.
 pub(super) fn choose(side: usize, padding: usize, size: Size, rng: &mut impl Rng) -> Choice {
-    let mut start =
-        |length: usize| rng.random_range(0..=(length + 2 * padding).saturating_sub(side));
+    let mut start = |length: usize| {
+        let padded = length.saturating_add(padding.saturating_mul(2));
+        rng.random_range(0..=padded.saturating_sub(side))
+    };
     Choice::Crop {
         top: start(size.height),
         left: start(size.width),

@@ -8,6 +8,8 @@ mod crop;
 mod flip;
 mod normalize;
 
+use std::fmt;
+
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -182,8 +184,8 @@ fn ensure(
     holds: bool,
     transform: &'static str,
     key: &'static str,
-    expected: impl ToString,
-    found: impl ToString,
+    expected: impl fmt::Display,
+    found: impl fmt::Display,
 ) -> Result<()> {
     if holds {
         return Ok(());
@@ -285,6 +287,62 @@ mod tests {
         assert_eq!(centered.pixels, Pixels::F32(vec![0.5, 1.0]));
     }
 
+    /// A plan is saved with its transforms, and read again when the run is resumed.
+    #[test]
+    fn transforms_survive_being_saved() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Plan {
+            augment: Pipeline,
+        }
+        let plan = Plan {
+            augment: Pipeline(vec![
+                Transform::RandomCrop {
+                    size: 32,
+                    padding: 4,
+                },
+                Transform::Flip { probability: 0.3 },
+                Transform::PcaColor {
+                    std: 0.1,
+                    pca: Pca {
+                        eigenvalues: [0.2175, 0.0188, 0.0045],
+                        eigenvectors: [[0.1, 0.2, 0.3]; 3],
+                    },
+                },
+                Transform::Normalize {
+                    mean: vec![0.4914],
+                    std: vec![1.0 / 3.0],
+                },
+                Transform::SubtractPixelMean {
+                    mean: vec![1.0 / 3.0; 2],
+                },
+            ]),
+        };
+        let saved = toml::to_string(&plan).unwrap();
+        assert_eq!(toml::from_str::<Plan>(&saved).unwrap(), plan, "{saved}");
+        let misspelt = saved.replace("probability", "probabilty");
+        assert!(toml::from_str::<Plan>(&misspelt).is_err());
+        let misspelt = saved.replace("eigenvalues", "eigenvalue");
+        assert!(toml::from_str::<Plan>(&misspelt).is_err());
+    }
+
+    /// A change here changes every augmented run: it may only come with a new major version.
+    #[test]
+    fn choices_are_pinned() {
+        let mut rng = rng(3);
+        let size = Size::new(3, 32, 32);
+        let crop = Transform::RandomCrop {
+            size: 32,
+            padding: 4,
+        };
+        let flip = Transform::Flip { probability: 0.5 };
+        let chosen = [(); 2].map(|()| (crop.choose(size, &mut rng), flip.choose(size, &mut rng)));
+        let expected = [
+            (Choice::Crop { top: 8, left: 6 }, Choice::Flip(true)),
+            (Choice::Crop { top: 0, left: 5 }, Choice::Flip(true)),
+        ];
+        assert_eq!(chosen, expected);
+    }
+
     #[test]
     fn every_place_of_a_crop_is_as_likely() {
         let transform = Transform::RandomCrop {
@@ -367,7 +425,15 @@ mod tests {
                     size: 0,
                     padding: 0,
                 },
-                "`size` of `random_crop` is out of range: expected at least 1, found 0",
+                "`size` of `random_crop` is out of range: expected 1 to 4096, found 0",
+            ),
+            (
+                grey,
+                Transform::RandomCrop {
+                    size: 2,
+                    padding: usize::MAX,
+                },
+                "`padding` of `random_crop` is out of range: expected 0 to 4096, found 18446744073709551615",
             ),
             (
                 grey,

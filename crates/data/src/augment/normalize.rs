@@ -10,8 +10,8 @@ pub(super) fn check_channels(mean: &[f32], std: &[f32], size: Size) -> Result<()
             values.len() == size.channels && values.iter().all(|v| v.is_finite()),
             "normalize",
             key,
-            format!("{} finite numbers, one a channel", size.channels),
-            format!("{values:?}"),
+            format_args!("{} finite numbers, one a channel", size.channels),
+            format_args!("{values:?}"),
         )?;
     }
     ensure(
@@ -19,7 +19,7 @@ pub(super) fn check_channels(mean: &[f32], std: &[f32], size: Size) -> Result<()
         "normalize",
         "std",
         "more than 0",
-        format!("{std:?}"),
+        format_args!("{std:?}"),
     )
 }
 
@@ -28,8 +28,8 @@ pub(super) fn check_pixels(mean: &[f32], size: Size) -> Result<()> {
         mean.len() == size.values() && mean.iter().all(|v| v.is_finite()),
         "subtract_pixel_mean",
         "mean",
-        format!("{} finite numbers, one a value of {size}", size.values()),
-        format!("{} numbers", mean.len()),
+        format_args!("{} finite numbers, one a value of {size}", size.values()),
+        format_args!("{} numbers", mean.len()),
     )
 }
 

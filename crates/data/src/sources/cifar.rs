@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::{Splits, check_length, find_archive, missing, read_error};
+use super::{Splits, archive_names, check_length, find_archive, incomplete, missing, read_error};
 use crate::{Error, InMemory, Manifest, Pixels, Result, Split};
 
 /// Bytes of labels in a record of CIFAR-10: its class.
@@ -29,7 +29,9 @@ pub(crate) fn open(manifest: &Manifest, data_dir: &Path, label_bytes: usize) -> 
     let folder = data_dir.join(&manifest.folder);
     let archive = find_archive(manifest, data_dir);
     if !folder.is_dir() && archive.is_none() {
-        return Err(missing(manifest, data_dir));
+        let mut looked_for = archive_names(manifest);
+        looked_for.insert(0, manifest.folder.clone());
+        return Err(missing(manifest, data_dir, looked_for));
     }
 
     let train_split = manifest.split("train")?;
@@ -47,7 +49,9 @@ pub(crate) fn open(manifest: &Manifest, data_dir: &Path, label_bytes: usize) -> 
         Some(archive) if !folder.is_dir() => {
             format.read_archive(&archive, &manifest.folder, parts)?;
         }
-        _ => format.read_folder(&folder, parts)?,
+        _ => format
+            .read_folder(&folder, parts)
+            .map_err(incomplete(manifest))?,
     }
     Ok(Splits {
         train: train.into_dataset(manifest),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
 
-use super::{Splits, check_labels, check_length, missing, read_error};
+use super::{Splits, check_labels, check_length, check_size, incomplete, missing, read_error};
 use crate::{Error, InMemory, Manifest, Pixels, Result, Size};
 
 /// Unsigned bytes in three dimensions.
@@ -22,9 +22,13 @@ const TEST_FILES: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte
 /// Reads all splits from the manifest's folder under `data_dir`; sizes, counts and labels are those of the manifest.
 pub(crate) fn open(manifest: &Manifest, data_dir: &Path) -> Result<Splits> {
     let folder = data_dir.join(&manifest.folder);
-    let files = manifest.splits.values().flat_map(|split| &split.files);
-    if files.into_iter().all(|file| find(&folder, file).is_none()) {
-        return Err(missing(manifest, data_dir));
+    let mut files = manifest.splits.values().flat_map(|split| &split.files);
+    if files.all(|file| find(&folder, file).is_none()) {
+        let images = manifest.split("train")?.files.first();
+        let looked_for = images
+            .into_iter()
+            .flat_map(|name| names(name).map(|name| format!("{}/{name}", manifest.folder)));
+        return Err(missing(manifest, data_dir, looked_for.collect()));
     }
     let test = manifest.splits.contains_key("test");
     Ok(Splits {
@@ -43,7 +47,7 @@ fn open_split(manifest: &Manifest, folder: &Path, name: &str) -> Result<InMemory
             problem: format!("split `{name}` needs a file of images and one of labels"),
         });
     };
-    let split_read = read_split(folder, images, labels)?;
+    let split_read = read_split(folder, images, labels).map_err(incomplete(manifest))?;
     split_read.check(manifest, split.count)?;
     Ok(split_read.images)
 }
@@ -89,14 +93,7 @@ impl ReadSplit {
     }
 
     fn check_size(&self, expected: Size) -> Result<()> {
-        if self.images.size() == expected {
-            return Ok(());
-        }
-        Err(Error::ImageSize {
-            path: self.images_path.clone(),
-            expected,
-            found: self.images.size(),
-        })
+        check_size(&self.images_path, expected, self.images.size())
     }
 }
 
@@ -127,10 +124,15 @@ fn read_split(folder: &Path, images: &str, labels: &str) -> Result<ReadSplit> {
 
 /// The file `name`, or else `name.gz`.
 fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    [name.to_string(), format!("{name}.gz")]
-        .into_iter()
+    names(name)
         .map(|name| folder.join(name))
+        .into_iter()
         .find(|path| path.is_file())
+}
+
+/// What a file may be called.
+fn names(name: &str) -> [String; 2] {
+    [name.to_string(), format!("{name}.gz")]
 }
 
 /// An idx file: a magic number, the dimensions, and as many bytes as these say.

@@ -2,12 +2,14 @@
 
 pub(crate) mod cifar;
 pub(crate) mod digits;
+pub(crate) mod folder;
 pub(crate) mod idx;
+pub(crate) mod tensors;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{Error, InMemory, Manifest, Result};
+use crate::{Error, InMemory, Manifest, Result, Size};
 
 /// The splits of a dataset.
 pub(crate) struct Splits<D = InMemory> {
@@ -31,17 +33,19 @@ fn find_archive(manifest: &Manifest, data_dir: &Path) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn missing(manifest: &Manifest, data_dir: &Path) -> Error {
+fn missing(manifest: &Manifest, data_dir: &Path, looked_for: Vec<String>) -> Error {
     Error::MissingDataset {
         dataset: manifest.name.clone(),
         data_dir: data_dir.to_path_buf(),
-        folder: manifest.folder.clone(),
-        archives: manifest
-            .archives
-            .iter()
-            .map(|archive| archive.name.clone())
-            .collect(),
+        looked_for,
+        archives: archive_names(manifest),
+        download_folder: manifest.download_folder(data_dir),
     }
+}
+
+fn archive_names(manifest: &Manifest) -> Vec<String> {
+    let archives = manifest.archives.iter();
+    archives.map(|archive| archive.name.clone()).collect()
 }
 
 /// Turns what the system says about `path` into an error.
@@ -51,6 +55,26 @@ fn read_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
         io::ErrorKind::NotFound => Error::MissingFile { path },
         _ => Error::Read { path, source },
     }
+}
+
+/// Says of a missing file to which dataset it belongs.
+fn incomplete(manifest: &Manifest) -> impl FnOnce(Error) -> Error {
+    let dataset = manifest.name.clone();
+    move |error| match error {
+        Error::MissingFile { path } => Error::IncompleteDataset { dataset, path },
+        error => error,
+    }
+}
+
+fn check_size(path: &Path, expected: Size, found: Size) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Error::ImageSize {
+        path: path.to_path_buf(),
+        expected,
+        found,
+    })
 }
 
 fn check_length(path: &Path, expected: u64, found: u64) -> Result<()> {

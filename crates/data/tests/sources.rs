@@ -1,0 +1,706 @@
+//! Datasets on disk: what is read, and what damaged ones say.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use data::{
+    Dataset, Error, Image, InMemory, Manifest, Opened, Pixels, Sample, Size, Source, digits, open,
+    open_folder, open_idx, open_tensors,
+};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use safetensors::tensor::{Dtype, TensorView};
+use tempfile::TempDir;
+
+/// The error of `result`, with the test's folder written as `DIR`.
+fn message<T: std::fmt::Debug>(result: Result<T, Error>, dir: &TempDir) -> String {
+    let message = result.unwrap_err().to_string();
+    message.replace(&dir.path().display().to_string(), "DIR")
+}
+
+fn hint<T: std::fmt::Debug>(result: Result<T, Error>, dir: &TempDir) -> String {
+    let hint = result.unwrap_err().hint().unwrap();
+    hint.replace(&dir.path().display().to_string(), "DIR")
+}
+
+fn write(path: impl AsRef<Path>, bytes: &[u8]) {
+    let path = path.as_ref();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn samples(source: &Source) -> Vec<Sample> {
+    (0..source.len()).map(|i| source.get(i).unwrap()).collect()
+}
+
+mod cifar {
+    use super::*;
+
+    /// CIFAR's layout with 2x1x2 images of three classes: two training files of two records, a test file of one.
+    fn manifest(format: &str) -> Manifest {
+        let text = format!(
+            r#"
+            name = "tiny"
+            title = "Tiny"
+            citation = ""
+            licence = ""
+            format = "{format}"
+            folder = "tiny-bin"
+            size = {{ channels = 2, height = 1, width = 2 }}
+            classes = ["a", "b", "c"]
+            splits.train = {{ files = ["1.bin", "2.bin"], count = 4 }}
+            splits.test = {{ files = ["test.bin"], count = 1 }}
+            [[archives]]
+            name = "tiny.tar.gz"
+            bytes = 0
+            checksum = {{ sha256 = "{}" }}
+            mirrors = []
+            "#,
+            "0".repeat(64)
+        );
+        toml::from_str(&text).unwrap()
+    }
+
+    const FILES: [(&str, &[u8]); 3] = [
+        ("1.bin", &[0, 10, 11, 12, 13, 1, 20, 21, 22, 23]),
+        ("2.bin", &[2, 30, 31, 32, 33, 0, 40, 41, 42, 43]),
+        ("test.bin", &[1, 50, 51, 52, 53]),
+    ];
+
+    fn folder() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        for (name, bytes) in FILES {
+            write(dir.path().join("tiny-bin").join(name), bytes);
+        }
+        dir
+    }
+
+    fn tar_gz(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, format!("tiny-bin/{name}"), *bytes)
+                .unwrap();
+        }
+        gzip(&tar.into_inner().unwrap())
+    }
+
+    fn archive(bytes: &[u8]) -> TempDir {
+        let dir = TempDir::new().unwrap();
+        write(dir.path().join("tiny.tar.gz"), bytes);
+        dir
+    }
+
+    fn open_cifar10(dir: &TempDir) -> Result<Opened, Error> {
+        open(&manifest("cifar10"), dir.path())
+    }
+
+    #[test]
+    fn records_are_read_in_the_order_of_the_files() {
+        let opened = open_cifar10(&folder()).unwrap();
+        let train = samples(&opened.train);
+        let labels: Vec<usize> = train.iter().map(|sample| sample.label).collect();
+        assert_eq!(labels, [0, 1, 2, 0]);
+        assert_eq!(train[2].image.pixels, Pixels::U8(vec![30, 31, 32, 33]));
+        assert_eq!(train[2].image.size, Size::new(2, 1, 2));
+        assert_eq!(samples(&opened.test.unwrap())[0].label, 1);
+    }
+
+    /// The order of an archive's files is its own, and it may hold others.
+    #[test]
+    fn an_archive_is_read_in_place() {
+        let files = [FILES[2], ("readme.html", b"<p>"), FILES[1], FILES[0]];
+        let from_archive = open_cifar10(&archive(&tar_gz(&files))).unwrap();
+        let from_folder = open_cifar10(&folder()).unwrap();
+        assert_eq!(samples(&from_archive.train), samples(&from_folder.train));
+        assert_eq!(from_archive.fingerprint(), from_folder.fingerprint());
+    }
+
+    #[test]
+    fn the_fine_label_of_cifar100_is_the_class() {
+        let dir = TempDir::new().unwrap();
+        let files: [(&str, &[u8]); 3] = [
+            ("1.bin", &[9, 0, 10, 11, 12, 13, 9, 1, 20, 21, 22, 23]),
+            ("2.bin", &[9, 2, 30, 31, 32, 33, 9, 0, 40, 41, 42, 43]),
+            ("test.bin", &[9, 1, 50, 51, 52, 53]),
+        ];
+        for (name, bytes) in files {
+            write(dir.path().join("tiny-bin").join(name), bytes);
+        }
+        let opened = open(&manifest("cifar100"), dir.path()).unwrap();
+        assert_eq!(
+            samples(&opened.train),
+            samples(&open_cifar10(&folder()).unwrap().train)
+        );
+    }
+
+    #[test]
+    fn a_changed_byte_changes_the_fingerprint() {
+        let dir = folder();
+        let before = open_cifar10(&dir).unwrap();
+        write(dir.path().join("tiny-bin/test.bin"), &[1, 50, 51, 52, 54]);
+        let after = open_cifar10(&dir).unwrap();
+        assert_ne!(before.fingerprint(), after.fingerprint());
+    }
+
+    #[test]
+    fn a_missing_dataset_says_where_to_put_it() {
+        let dir = TempDir::new().unwrap();
+        assert_eq!(
+            message(open_cifar10(&dir), &dir),
+            "dataset `tiny` is not in `DIR`: found no `tiny-bin` and no `tiny.tar.gz`"
+        );
+        assert_eq!(
+            hint(open_cifar10(&dir), &dir),
+            "type `train fetch tiny`, or put `tiny.tar.gz` into `DIR`, or name the folder that has it with `--data-dir`"
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let dir = folder();
+        fs::remove_file(dir.path().join("tiny-bin/2.bin")).unwrap();
+        assert_eq!(
+            message(open_cifar10(&dir), &dir),
+            "dataset `tiny` is incomplete: `DIR/tiny-bin/2.bin` is missing"
+        );
+    }
+
+    #[test]
+    fn files_of_the_wrong_length_are_refused() {
+        for length in [9, 11] {
+            let dir = folder();
+            write(dir.path().join("tiny-bin/2.bin"), &vec![0; length]);
+            assert_eq!(
+                message(open_cifar10(&dir), &dir),
+                format!(
+                    "`DIR/tiny-bin/2.bin` has the wrong length: expected 10 bytes, found {length}"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_label_out_of_range_names_its_record() {
+        let dir = folder();
+        write(
+            dir.path().join("tiny-bin/1.bin"),
+            &[0, 1, 1, 1, 1, 3, 1, 1, 1, 1],
+        );
+        assert_eq!(
+            message(open_cifar10(&dir), &dir),
+            "label out of range in `DIR/tiny-bin/1.bin`, record 1 counted from 0: expected 0 to 2, found 3"
+        );
+    }
+
+    #[test]
+    fn a_damaged_archive_is_refused() {
+        let whole = tar_gz(&FILES);
+        let mut changed = whole.clone();
+        let checksum = changed.len() - 8;
+        changed[checksum] ^= 1;
+        for bytes in [
+            &whole[..whole.len() / 2],
+            &whole[..5],
+            &[],
+            &[7; 600],
+            &changed,
+        ] {
+            let dir = archive(bytes);
+            assert_eq!(
+                message(open_cifar10(&dir), &dir),
+                "compressed file `DIR/tiny.tar.gz` is truncated or damaged"
+            );
+        }
+    }
+
+    #[test]
+    fn an_archive_of_something_else_is_refused() {
+        let dir = archive(&tar_gz(&FILES[1..]));
+        assert_eq!(
+            message(open_cifar10(&dir), &dir),
+            "archive `DIR/tiny.tar.gz` does not hold `tiny-bin/1.bin`"
+        );
+        let dir = archive(&tar_gz(&[("1.bin", &[0; 3])]));
+        assert_eq!(
+            message(open_cifar10(&dir), &dir),
+            "`DIR/tiny.tar.gz/tiny-bin/1.bin` has the wrong length: expected 10 bytes, found 3"
+        );
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        let mut manifest = manifest("cifar10");
+        manifest.splits.get_mut("train").unwrap().count = 5;
+        let dir = folder();
+        assert_eq!(
+            message(open(&manifest, dir.path()), &dir),
+            "manifest of dataset `tiny` is wrong: 5 images cannot be shared equally by 2 files"
+        );
+    }
+}
+
+mod idx {
+    use super::*;
+
+    fn images(count: u32, height: u32, width: u32, pixels: &[u8]) -> Vec<u8> {
+        let header = [0x803, count, height, width].map(u32::to_be_bytes);
+        [&header.concat(), pixels].concat()
+    }
+
+    fn labels(labels: &[u8]) -> Vec<u8> {
+        let header = [0x801, labels.len() as u32].map(u32::to_be_bytes);
+        [&header.concat(), labels].concat()
+    }
+
+    /// Two images of 1x1x3 with the labels 4 and 2.
+    fn training_files() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        let pixels = [1, 2, 3, 4, 5, 6];
+        write(
+            dir.path().join("train-images-idx3-ubyte"),
+            &images(2, 1, 3, &pixels),
+        );
+        write(dir.path().join("train-labels-idx1-ubyte"), &labels(&[4, 2]));
+        dir
+    }
+
+    /// The message where the training images are `bytes`.
+    fn with_images(bytes: &[u8]) -> String {
+        let dir = training_files();
+        write(dir.path().join("train-images-idx3-ubyte"), bytes);
+        message(open_idx(dir.path()), &dir)
+    }
+
+    #[test]
+    fn plain_and_gzipped_files_are_the_same() {
+        let plain = open_idx(training_files().path()).unwrap();
+        let train = samples(&plain.train);
+        assert_eq!(train[1].image.pixels, Pixels::U8(vec![4, 5, 6]));
+        assert_eq!(train[1].label, 2);
+        assert_eq!(plain.size, Size::new(1, 1, 3));
+        assert_eq!(plain.classes, ["0", "1", "2", "3", "4"]);
+        assert!(plain.test.is_none());
+
+        let dir = training_files();
+        for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"] {
+            let path = dir.path().join(name);
+            let gzipped = gzip(&fs::read(&path).unwrap());
+            fs::remove_file(&path).unwrap();
+            write(path.with_extension("gz"), &gzipped);
+        }
+        let gzipped = open_idx(dir.path()).unwrap();
+        assert_eq!(gzipped.fingerprint(), plain.fingerprint());
+    }
+
+    #[test]
+    fn test_files_are_read_where_there_are_any() {
+        let dir = training_files();
+        write(
+            dir.path().join("t10k-images-idx3-ubyte"),
+            &images(1, 1, 3, &[7, 8, 9]),
+        );
+        assert_eq!(
+            message(open_idx(dir.path()), &dir),
+            "`DIR/t10k-labels-idx1-ubyte` does not exist"
+        );
+        write(dir.path().join("t10k-labels-idx1-ubyte"), &labels(&[5]));
+        let opened = open_idx(dir.path()).unwrap();
+        assert_eq!(samples(&opened.test.unwrap())[0].label, 5);
+        assert_eq!(opened.classes.len(), 6);
+
+        write(
+            dir.path().join("t10k-images-idx3-ubyte"),
+            &images(1, 3, 1, &[7, 8, 9]),
+        );
+        assert_eq!(
+            message(open_idx(dir.path()), &dir),
+            "`DIR/t10k-images-idx3-ubyte` has images of another size: expected 1x1x3, found 1x3x1"
+        );
+    }
+
+    #[test]
+    fn damaged_files_say_what_is_wrong() {
+        let file = "`DIR/train-images-idx3-ubyte`";
+        assert_eq!(
+            with_images(&images(2, 1, 3, &[0; 5])),
+            format!("{file} has the wrong length: expected 22 bytes, found 21")
+        );
+        assert_eq!(
+            with_images(&images(2, 1, 3, &[0; 9])),
+            format!("{file} has the wrong length: expected 22 bytes, found 25")
+        );
+        assert_eq!(
+            with_images(&[0, 0, 8]),
+            format!("{file} has the wrong length: expected 16 bytes, found 3")
+        );
+        assert_eq!(
+            with_images(&images(u32::MAX, u32::MAX, u32::MAX, &[])),
+            format!(
+                "{file} has the wrong length: expected {} bytes, found 16",
+                u64::MAX
+            )
+        );
+        assert_eq!(
+            with_images(&[1; 20]),
+            format!(
+                "{file} is not an idx file of images: expected magic 0x00000803, found 0x01010101"
+            )
+        );
+        assert_eq!(
+            with_images(&images(3, 1, 3, &[0; 9])),
+            format!(
+                "images and labels do not match: {file} has 3 images, `DIR/train-labels-idx1-ubyte` has 2 labels"
+            )
+        );
+        assert_eq!(
+            with_images(&images(0, 1, 3, &[])),
+            format!("no images in {file}")
+        );
+        assert_eq!(
+            with_images(&images(2, 0, 3, &[])),
+            format!("images of zero size in {file}: 1x0x3")
+        );
+    }
+
+    #[test]
+    fn damaged_gzip_is_refused() {
+        let whole = gzip(&images(2, 1, 3, &[0; 6]));
+        let mut changed = whole.clone();
+        let checksum = changed.len() - 8;
+        changed[checksum] ^= 1;
+        for bytes in [&whole[..whole.len() - 4], b"not gzip", &changed] {
+            let dir = training_files();
+            fs::remove_file(dir.path().join("train-images-idx3-ubyte")).unwrap();
+            write(dir.path().join("train-images-idx3-ubyte.gz"), bytes);
+            assert_eq!(
+                message(open_idx(dir.path()), &dir),
+                "compressed file `DIR/train-images-idx3-ubyte.gz` is truncated or damaged"
+            );
+        }
+    }
+
+    #[test]
+    fn a_manifest_fixes_size_count_and_classes() {
+        let dir = TempDir::new().unwrap();
+        let manifest: Manifest = toml::from_str(
+            r#"
+            name = "tiny"
+            title = "Tiny"
+            citation = ""
+            licence = ""
+            format = "idx"
+            folder = "tiny"
+            size = { channels = 1, height = 1, width = 3 }
+            classes = ["a", "b"]
+            splits.train = { files = ["images", "labels"], count = 2 }
+            "#,
+        )
+        .unwrap();
+        let open = || message(open(&manifest, dir.path()), &dir);
+        let folder = dir.path().join("tiny");
+        assert_eq!(
+            open(),
+            "dataset `tiny` is not in `DIR`: found no `tiny/images` and no `tiny/images.gz`"
+        );
+
+        write(folder.join("images"), &images(2, 3, 1, &[0; 6]));
+        assert_eq!(
+            open(),
+            "dataset `tiny` is incomplete: `DIR/tiny/labels` is missing"
+        );
+        write(folder.join("labels"), &labels(&[0, 2]));
+        assert_eq!(
+            open(),
+            "`DIR/tiny/images` has images of another size: expected 1x1x3, found 1x3x1"
+        );
+        write(folder.join("images"), &images(2, 1, 3, &[0; 6]));
+        assert_eq!(
+            open(),
+            "label out of range in `DIR/tiny/labels`, record 1 counted from 0: expected 0 to 1, found 2"
+        );
+        write(folder.join("images"), &images(1, 1, 3, &[0; 3]));
+        write(folder.join("labels"), &labels(&[0]));
+        assert_eq!(
+            open(),
+            "`DIR/tiny/images` has the wrong number of images: expected 2, found 1"
+        );
+    }
+}
+
+mod folder {
+    use super::*;
+
+    /// A PNG of 2 columns and 1 row.
+    fn png(path: impl AsRef<Path>, color: image::ColorType, pixels: &[u8]) {
+        let path = path.as_ref();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::save_buffer(path, pixels, 2, 1, color).unwrap();
+    }
+
+    const RED_BLUE: [u8; 6] = [255, 0, 0, 0, 0, 255];
+
+    /// Two classes with an image each, one of them grey.
+    fn two_classes() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        png(
+            dir.path().join("train/dog/1.png"),
+            image::ColorType::Rgb8,
+            &RED_BLUE,
+        );
+        png(
+            dir.path().join("train/cat/1.PNG"),
+            image::ColorType::L8,
+            &[7, 8],
+        );
+        write(dir.path().join("train/cat/notes.txt"), b"");
+        dir
+    }
+
+    #[test]
+    fn classes_are_folders_and_images_are_channels_first() {
+        let dir = two_classes();
+        let opened = open_folder(dir.path()).unwrap();
+        assert_eq!(opened.classes, ["cat", "dog"]);
+        assert_eq!(opened.size, Size::new(3, 1, 2));
+        let train = samples(&opened.train);
+        assert_eq!(train[0].image.pixels, Pixels::U8(vec![7, 8, 7, 8, 7, 8]));
+        assert_eq!(
+            train[1].image.pixels,
+            Pixels::U8(vec![255, 0, 0, 0, 0, 255])
+        );
+        assert_eq!((train[0].label, train[1].label), (0, 1));
+    }
+
+    #[test]
+    fn grey_images_have_one_channel() {
+        let dir = TempDir::new().unwrap();
+        png(
+            dir.path().join("train/a/1.png"),
+            image::ColorType::L8,
+            &[7, 8],
+        );
+        let opened = open_folder(dir.path()).unwrap();
+        let expected = Image {
+            size: Size::new(1, 1, 2),
+            pixels: Pixels::U8(vec![7, 8]),
+        };
+        assert_eq!(samples(&opened.train)[0].image, expected);
+    }
+
+    #[test]
+    fn val_is_the_test_split_where_there_is_no_other() {
+        let dir = two_classes();
+        png(
+            dir.path().join("val/dog/1.png"),
+            image::ColorType::Rgb8,
+            &RED_BLUE,
+        );
+        let opened = open_folder(dir.path()).unwrap();
+        let test = samples(&opened.test.unwrap());
+        assert_eq!(test.len(), 1);
+        assert_eq!(test[0].label, 1);
+
+        png(
+            dir.path().join("val/cow/1.png"),
+            image::ColorType::Rgb8,
+            &RED_BLUE,
+        );
+        assert_eq!(
+            message(open_folder(dir.path()), &dir),
+            "class `cow` in `DIR/val` is not a class of the training images"
+        );
+    }
+
+    #[test]
+    fn a_folder_without_images_is_refused() {
+        let dir = TempDir::new().unwrap();
+        let expected = "no PNG or JPEG images in `DIR/train`";
+        assert_eq!(message(open_folder(dir.path()), &dir), expected);
+        fs::create_dir(dir.path().join("train")).unwrap();
+        assert_eq!(message(open_folder(dir.path()), &dir), expected);
+        fs::create_dir(dir.path().join("train/cat")).unwrap();
+        assert_eq!(
+            message(open_folder(dir.path()), &dir),
+            "no PNG or JPEG images in `DIR/train/cat`"
+        );
+    }
+
+    #[test]
+    fn an_image_of_another_size_is_named() {
+        let dir = two_classes();
+        let path = dir.path().join("train/dog/2.png");
+        image::save_buffer(path, &[0; 2], 1, 2, image::ColorType::L8).unwrap();
+        assert_eq!(
+            message(open_folder(dir.path()), &dir),
+            "`DIR/train/dog/2.png` has images of another size: expected 3x1x2, found 3x2x1"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_image_is_named() {
+        let dir = two_classes();
+        write(dir.path().join("train/dog/2.jpeg"), b"not a picture");
+        assert_eq!(
+            message(open_folder(dir.path()), &dir),
+            "cannot decode image `DIR/train/dog/2.jpeg`"
+        );
+    }
+
+    #[test]
+    fn an_image_that_is_truncated_after_its_header_is_named_when_it_is_read() {
+        let dir = two_classes();
+        let path = dir.path().join("train/dog/1.png");
+        let bytes = fs::read(&path).unwrap();
+        write(&path, &bytes[..bytes.len() - 20]);
+        let opened = open_folder(dir.path()).unwrap();
+        assert_eq!(
+            message(opened.train.get(1), &dir),
+            "cannot decode image `DIR/train/dog/1.png`"
+        );
+    }
+}
+
+mod tensors {
+    use super::*;
+
+    type Tensor<'a> = (&'a str, Dtype, Vec<usize>, Vec<u8>);
+
+    fn images(shape: [usize; 4]) -> Tensor<'static> {
+        let values = 0..shape
+            .iter()
+            .fold(1_usize, |product, &n| product.saturating_mul(n));
+        let bytes = values.flat_map(|v| (v as f32).to_le_bytes()).collect();
+        ("images", Dtype::F32, shape.to_vec(), bytes)
+    }
+
+    fn labels(labels: &[i64]) -> Tensor<'static> {
+        let bytes = labels.iter().flat_map(|label| label.to_le_bytes());
+        ("labels", Dtype::I64, vec![labels.len()], bytes.collect())
+    }
+
+    fn save(dir: &TempDir, name: &str, tensors: &[Tensor]) -> PathBuf {
+        let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
+            (*name, view)
+        });
+        let path = dir.path().join(name);
+        write(&path, &safetensors::serialize(views, None).unwrap());
+        path
+    }
+
+    /// The message where the training file has these tensors.
+    fn refused(tensors: &[Tensor]) -> String {
+        let dir = TempDir::new().unwrap();
+        let path = save(&dir, "train.safetensors", tensors);
+        message(open_tensors(&path, None), &dir)
+    }
+
+    #[test]
+    fn values_are_fed_as_they_are() {
+        let dir = TempDir::new().unwrap();
+        let train = save(&dir, "train", &[images([2, 1, 1, 2]), labels(&[3, 0])]);
+        let opened = open_tensors(&train, None).unwrap();
+        assert_eq!(opened.classes.len(), 4);
+        assert!(opened.test.is_none());
+        let samples = samples(&opened.train);
+        assert_eq!(samples[1].image.pixels, Pixels::F32(vec![2.0, 3.0]));
+        assert_eq!((samples[0].label, samples[1].label), (3, 0));
+    }
+
+    #[test]
+    fn the_test_file_may_have_more_classes_but_no_other_size() {
+        let dir = TempDir::new().unwrap();
+        let train = save(&dir, "train", &[images([2, 1, 1, 2]), labels(&[3, 0])]);
+        let test = save(&dir, "test", &[images([1, 1, 1, 2]), labels(&[7])]);
+        let opened = open_tensors(&train, Some(&test)).unwrap();
+        assert_eq!(opened.classes.len(), 8);
+        assert_eq!(opened.test.unwrap().len(), 1);
+
+        let test = save(&dir, "test", &[images([1, 1, 2, 2]), labels(&[0])]);
+        assert_eq!(
+            message(open_tensors(&train, Some(&test)), &dir),
+            "`DIR/test` has images of another size: expected 1x1x2, found 1x2x2"
+        );
+    }
+
+    #[test]
+    fn other_contents_are_refused() {
+        let good = || images([2, 1, 1, 2]);
+        let file = "`DIR/train.safetensors`";
+        assert_eq!(
+            refused(&[good()]),
+            format!("{file} has no tensor `labels`, found `images`")
+        );
+        assert_eq!(
+            refused(&[("images", Dtype::U8, vec![1, 1, 1, 1], vec![0])]),
+            format!("tensor `images` in {file} has the wrong type: expected F32, found U8")
+        );
+        assert_eq!(
+            refused(&[("images", Dtype::F32, vec![1], vec![0; 4])]),
+            format!(
+                "tensor `images` in {file} has the wrong shape: expected [N, C, H, W], found [1]"
+            )
+        );
+        assert_eq!(
+            refused(&[good(), ("labels", Dtype::I64, vec![2, 1], vec![0; 16])]),
+            format!("tensor `labels` in {file} has the wrong shape: expected [N], found [2, 1]")
+        );
+        assert_eq!(
+            refused(&[good(), labels(&[1])]),
+            format!("images and labels do not match: {file} has 2 images, {file} has 1 labels")
+        );
+        assert_eq!(
+            refused(&[good(), labels(&[0, -1])]),
+            format!(
+                "label out of range in {file}, record 1 counted from 0: expected 0 to 1048575, found -1"
+            )
+        );
+        assert_eq!(
+            refused(&[images([0, 1, 1, 2]), labels(&[])]),
+            format!("no images in {file}")
+        );
+        assert_eq!(
+            refused(&[images([2, 1 << 62, 0, 4]), labels(&[0, 0])]),
+            format!("images of zero size in {file}: 4611686018427387904x0x4")
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused() {
+        let dir = TempDir::new().unwrap();
+        let path = save(&dir, "train", &[images([2, 1, 1, 2]), labels(&[3, 0])]);
+        let whole = fs::read(&path).unwrap();
+        for length in [0, 4, 20, whole.len() - 1] {
+            write(&path, &whole[..length]);
+            assert_eq!(
+                message(open_tensors(&path, None), &dir),
+                "`DIR/train` is not a sound safetensors file"
+            );
+        }
+    }
+}
+
+#[test]
+fn digits_need_no_files() {
+    let opened = digits();
+    assert_eq!(opened.train.len(), 1198);
+    assert_eq!(opened.test.unwrap().len(), 599);
+    assert_eq!(opened.size, Size::new(1, 8, 8));
+}
+
+/// The type is public so that a program can bring its own images.
+#[test]
+fn own_images_can_be_held_in_memory() {
+    let own = InMemory::new(Size::new(1, 1, 1), Pixels::F32(vec![0.5]), vec![0]);
+    assert_eq!(own.get(0).unwrap().image.to_f32(), [0.5]);
+}
