@@ -27,5 +27,5 @@ pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use manifest::{Format, Manifest, Split};
 pub use opened::{Opened, digits, open, open_folder, open_idx, open_tensors};
 pub use sample::{Image, Pixels, Sample, Size};
-pub use sources::folder::read_image;
+pub use sources::folder::{read_image, read_image_as};
 pub use statistics::{Pca, Statistics};

@@ -7,7 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, Normal, Uniform};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The distribution of a network's initial weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,9 +21,19 @@ pub enum Initialization {
     /// What PyTorch's layers do: weights and biases uniform within 1 / sqrt(fan-in).
     PyTorch,
     /// Normal with this standard deviation, biases zero.
-    Gaussian(f64),
+    Gaussian(#[serde(deserialize_with = "positive")] f64),
     /// Weights and biases uniform within 2.4 / fan-in (LeCun et al. 1998, section III).
     LeCun,
+}
+
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let deviation = f64::deserialize(deserializer)?;
+    if deviation > 0.0 && deviation.is_finite() {
+        return Ok(deviation);
+    }
+    Err(D::Error::custom(format!(
+        "expected a number above 0, found {deviation}"
+    )))
 }
 
 impl fmt::Display for Initialization {

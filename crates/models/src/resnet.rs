@@ -31,6 +31,7 @@
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, s};
+use serde::{Deserialize, Serialize};
 
 use crate::layers::residual_add;
 use crate::layers::{Conv2dConfig, ConvNorm, Linear, MaxPool2d, global_average};
@@ -117,7 +118,7 @@ pub enum StemKind {
 }
 
 /// Shortcuts where the shape changes (section 3.3 and Table 3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShortcutKind {
     /// The identity, every other pixel, padded with zero channels: no parameters.
     A,
@@ -128,11 +129,13 @@ pub enum ShortcutKind {
 }
 
 /// Which convolution of a bottleneck has its stride.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BottleneckStride {
     /// The first 1x1: the paper.
+    #[serde(rename = "1x1")]
     First,
     /// The 3x3: torchvision ("ResNet V1.5").
+    #[serde(rename = "3x3")]
     Middle,
 }
 

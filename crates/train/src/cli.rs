@@ -144,6 +144,9 @@ pub struct NetworkArgs {
     /// Network, as `train list` names it
     #[arg(long, value_name = "NAME", requires = "weights")]
     pub model: Option<String>,
+    /// Weights of the named network: .safetensors, or a PyTorch file with its own keys
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub weights: Option<PathBuf>,
     /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406
     #[arg(long, value_name = "X,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
     pub mean: Vec<f64>,
@@ -161,11 +164,8 @@ pub struct EvalArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub network: NetworkArgs,
-    /// Weights of the named network: .safetensors, or PyTorch files with their own keys
-    #[arg(long, value_name = "FILE", num_args = 1.., requires_all = ["model", "dataset"])]
-    pub weights: Vec<PathBuf>,
     /// Dataset, in place of the run's
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required_unless_present = "run")]
     pub dataset: Option<String>,
     /// Part of the dataset
     #[arg(long, value_name = "SPLIT", default_value = "test")]
@@ -202,9 +202,6 @@ pub struct PredictArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub network: NetworkArgs,
-    /// Weights of the named network: .safetensors, or a PyTorch file with its own keys
-    #[arg(long, value_name = "FILE", requires = "model")]
-    pub weights: Option<PathBuf>,
     /// How many classes to show
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     pub top: usize,
@@ -341,13 +338,14 @@ mod tests {
 
     #[test]
     fn a_command_is_no_training_run() {
-        let line = "train eval --model resnet20 --weights a.th b.th --dataset cifar10 --mean 0.485,0.456,0.406";
+        let line =
+            "train eval --model resnet20 --weights a.th --dataset cifar10 --mean 0.485,0.456,0.406";
         let cli = parse(line).unwrap();
         assert!(cli.run.is_none());
         let Some(Command::Eval(eval)) = cli.command else {
             panic!("expected eval, found {:?}", cli.command)
         };
-        assert_eq!(eval.weights.len(), 2);
+        assert_eq!(eval.network.weights, Some("a.th".into()));
         assert_eq!(eval.network.mean, [0.485, 0.456, 0.406]);
     }
 

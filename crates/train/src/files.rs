@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::error::Hinted;
+
 /// Why a file of a run folder cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -69,9 +71,8 @@ pub enum Error {
     },
 }
 
-impl Error {
-    /// What to type next, where that is known.
-    pub fn hint(&self) -> Option<String> {
+impl Hinted for Error {
+    fn hint(&self) -> Option<String> {
         match self {
             Self::Read { path, source } if source.kind() == io::ErrorKind::NotFound => {
                 Some(format!("is `{}` the folder of a run?", folder_of(path).display()))
@@ -101,7 +102,9 @@ impl Error {
             }
         }
     }
+}
 
+impl Error {
     pub(crate) fn reading(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Read { path, source }

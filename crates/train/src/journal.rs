@@ -353,6 +353,7 @@ pub fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Hinted;
 
     fn step(step: u64, loss: f64) -> Event {
         Event::Step(Step {

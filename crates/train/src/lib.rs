@@ -1,9 +1,11 @@
 //! Kiln's recipes, plans, training loop and commands: everything behind the `train` program.
 
 mod bounds;
+pub mod checkpoint;
 pub mod cli;
 pub mod commands;
 pub mod configs;
+pub mod datasets;
 mod decode;
 pub mod device;
 pub mod document;
@@ -16,8 +18,10 @@ pub mod files;
 pub mod journal;
 mod loss;
 pub mod metrics;
+pub mod network;
 mod overrides;
 pub mod plan;
+pub mod preprocess;
 pub mod progress;
 pub mod recipe;
 pub mod record;
@@ -26,3 +30,4 @@ pub mod schedule;
 mod sgd;
 pub mod suggest;
 pub mod tensorboard;
+pub mod train;

@@ -7,7 +7,7 @@ use train::cli::Cli;
 
 fn main() -> ExitCode {
     match train::commands::run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{}", error.report());
             ExitCode::from(error.exit_code())

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use models::Initialization;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::decode;
@@ -12,8 +13,8 @@ use crate::duration::{Duration, Epoch};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::recipe::{
-    self, Augment, Ema, Initialization, Log, Loss, Milestones, Model, Normalize, Optimizer, Recipe,
-    RecipeFile, Transform,
+    self, Augment, Ema, Log, Loss, Milestones, Model, Normalize, Optimizer, Recipe, RecipeFile,
+    Transform,
 };
 use crate::schedule::{Curve, Schedule, WarmUp};
 

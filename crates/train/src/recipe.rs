@@ -5,6 +5,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use models::Initialization;
+use models::resnet::{BottleneckStride, ShortcutKind};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -94,32 +96,10 @@ pub struct Model {
     pub name: String,
     /// In place of the registry's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub shortcut: Option<Shortcut>,
+    pub shortcut: Option<ShortcutKind>,
     /// In place of the registry's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bottleneck_stride: Option<BottleneckStride>,
-}
-
-/// How a residual block's input reaches its output where their shapes differ (He et al. 2015, section 3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Shortcut {
-    /// Identity everywhere, padded with zero channels.
-    A,
-    /// A projection where the shape changes, identity elsewhere.
-    B,
-    /// A projection everywhere.
-    C,
-}
-
-/// The convolution of a bottleneck block that halves the image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BottleneckStride {
-    /// The first, as in the paper.
-    #[serde(rename = "1x1")]
-    OneByOne,
-    /// The middle one, as in torchvision.
-    #[serde(rename = "3x3")]
-    ThreeByThree,
 }
 
 /// Where the images come from: `"cifar10"`, or a table with one of four keys.
@@ -139,6 +119,18 @@ pub enum Dataset {
     Idx(PathBuf),
     /// A folder with one folder a class under `train` and `test`.
     Folder(PathBuf),
+}
+
+impl Dataset {
+    /// What the dataset is called: its name, or where it lies.
+    pub fn title(&self) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::Tensors { train: path, .. } | Self::Idx(path) | Self::Folder(path) => {
+                path.display().to_string()
+            }
+        }
+    }
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -201,20 +193,6 @@ impl TryFrom<DatasetTable> for Dataset {
             ),
         }
     }
-}
-
-/// How random weights are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Initialization {
-    /// Normal with deviation sqrt(2 / fan in): He et al. 2015, arXiv:1502.01852.
-    He,
-    /// Uniform within sqrt(6 / (fan in + fan out)): Glorot and Bengio 2010.
-    Glorot,
-    /// What PyTorch's layers do by default.
-    Pytorch,
-    /// Normal with this standard deviation.
-    Gaussian(#[serde(deserialize_with = "bounds::above_zero")] f64),
 }
 
 /// The end of the training set, held out of training.
@@ -645,7 +623,7 @@ impl<'de> Deserialize<'de> for Model {
         struct Table {
             name: String,
             #[serde(default)]
-            shortcut: Option<Shortcut>,
+            shortcut: Option<ShortcutKind>,
             #[serde(default)]
             bottleneck_stride: Option<BottleneckStride>,
         }

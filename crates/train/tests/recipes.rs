@@ -1,10 +1,11 @@
 //! What bad recipes and bad `--set`s are told, and what good ones become.
 
+use models::Initialization;
 use train::commands::NAMES;
 use train::configs::{self, ConfigFile};
 use train::error::Error;
 use train::plan::{Circumstances, DatasetFacts, Plan};
-use train::recipe::{Dataset, Initialization, Recipe, RecipeFile};
+use train::recipe::{Dataset, Recipe, RecipeFile};
 
 const GOOD: &str = r#"model   = "resnet20"
 dataset = "cifar10"

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
+use train::error::Hinted;
 use train::files::Error;
 use train::journal::{Diverged, End, Eval, Event, Journal, Note, Start, Step};
 use train::report::{self, Evaluation, Misjudged};

@@ -5,6 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use burn_dataset::Dataset;
+use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult};
 use sha2::{Digest, Sha256};
 
@@ -144,15 +145,31 @@ impl Fingerprint for Folder {
 pub fn read_image(path: &Path, channels: usize) -> Result<Image> {
     let bytes = fs::read(path).map_err(read_error(path))?;
     let decoded = decode(&bytes).map_err(decode_error(path))?;
+    Ok(as_bytes(decoded, channels))
+}
+
+/// Reads a PNG or JPEG file as an image of `size`: scaled to cover it, and cut to its middle.
+pub fn read_image_as(path: &Path, size: Size) -> Result<Image> {
+    let bytes = fs::read(path).map_err(read_error(path))?;
+    let decoded = decode(&bytes).map_err(decode_error(path))?;
+    let (width, height) = (size.width as u32, size.height as u32);
+    let fitted = match (decoded.width(), decoded.height()) == (width, height) {
+        true => decoded,
+        false => decoded.resize_to_fill(width, height, FilterType::Triangle),
+    };
+    Ok(as_bytes(fitted, size.channels))
+}
+
+fn as_bytes(decoded: DynamicImage, channels: usize) -> Image {
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     let (channels, pixels) = match channels {
         1 => (1, decoded.into_luma8().into_raw()),
         _ => (3, planes(&decoded.into_rgb8().into_raw())),
     };
-    Ok(Image {
+    Image {
         size: Size::new(channels, height, width),
         pixels: Pixels::U8(pixels),
-    })
+    }
 }
 
 /// Red, green and blue one after the other, from pixels of three values.

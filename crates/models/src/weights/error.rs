@@ -51,6 +51,25 @@ pub enum WeightsError {
     Mismatch(Mismatch),
 }
 
+impl WeightsError {
+    /// What to try next, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { .. } => None,
+            Self::Format { path, .. } => Some(format!(
+                "get `{}` again, or check that it is a state dict",
+                path.display()
+            )),
+            Self::Extension { .. } => Some("rename the file after its format".into()),
+            Self::Type { .. } => Some("save the weights as float32".into()),
+            Self::NotFinite { .. } => {
+                Some("the training that wrote the weights diverged: use an earlier file".into())
+            }
+            Self::Mismatch(mismatch) => Some(mismatch.hint()),
+        }
+    }
+}
+
 /// How a set of weights differs from what a network wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
@@ -69,6 +88,16 @@ impl Mismatch {
     /// Whether there is no difference.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.reshaped.is_empty()
+    }
+}
+
+impl Mismatch {
+    fn hint(&self) -> String {
+        if self.missing.is_empty() && self.unexpected.is_empty() {
+            "check the model's options: its number of classes and channels, its shortcuts".into()
+        } else {
+            "name the network that the weights are of with `--model`; `train list` shows all".into()
+        }
     }
 }
 

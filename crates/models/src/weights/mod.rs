@@ -75,6 +75,15 @@ impl Weights {
         Ok(model.map(&mut write))
     }
 
+    /// How many scores the network gives that these weights are of: the values of the bias that
+    /// `model` has last; `None` where there is no such tensor.
+    pub fn scores(&self, model: &Model) -> Option<usize> {
+        let last = parameters::of(model).pop()?;
+        let named = self.renamed(model.aliases());
+        let tensor = named.tensors.get(&model.pytorch_name(&last.path))?;
+        Some(tensor.values.len())
+    }
+
     /// The same without the prefixes of wrappers, and with `aliases` replaced.
     fn renamed(&self, aliases: &[(&str, &str)]) -> Self {
         let tensors = self

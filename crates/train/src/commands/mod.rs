@@ -1,43 +1,80 @@
 //! The commands: what each line of the command line does.
 
 mod check;
+mod describe;
+mod eval;
+mod fetch;
+mod list;
+mod network;
+mod predict;
+mod report;
+mod run;
 
-use crate::cli::{Cli, Command};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+
+use models::registry;
+use serde::Serialize;
+
+use crate::cli::{Cli, Command, DataArgs};
+use crate::datasets;
 use crate::error::Error;
 use crate::recipe::Names;
 
-/// The names that a recipe may use.
-pub const NAMES: Names<'_> = Names {
-    models: &[
-        "lenet5",
-        "plain18",
-        "plain34",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "resnet152",
-        "resnet18_cifar",
-        "plain8",
-        "plain20",
-        "plain32",
-        "plain44",
-        "plain56",
-        "plain110",
-        "resnet8",
-        "resnet20",
-        "resnet32",
-        "resnet44",
-        "resnet56",
-        "resnet110",
-    ],
-    datasets: &["digits", "cifar10", "cifar100", "mnist", "fashion-mnist"],
-};
+/// Does what the command line says. The code is what the process exits with.
+///
+/// # Errors
+///
+/// Whatever went wrong, with the exit code of its kind.
+pub fn run(cli: Cli) -> Result<ExitCode, Error> {
+    match (cli.command, cli.run) {
+        (Some(Command::Eval(arguments)), _) => eval::run(&arguments),
+        (Some(Command::Predict(arguments)), _) => predict::run(&arguments),
+        (Some(Command::List(arguments)), _) => list::run(&arguments),
+        (Some(Command::Describe(arguments)), _) => describe::run(&arguments),
+        (Some(Command::Check(arguments)), _) => check::run(&arguments),
+        (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
+        (Some(Command::Report(arguments)), _) => report::run(&arguments),
+        (None, Some(arguments)) => return run::run(&arguments),
+        (None, None) => {
+            Err(Error::usage("nothing to do")
+                .with_hint("name a recipe: `--config quickstart.toml`"))
+        }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
 
-/// Does what the command line says.
-pub fn run(cli: Cli) -> Result<(), Error> {
-    match cli.command {
-        Some(Command::Check(arguments)) => check::run(&arguments),
-        _ => Err(Error::usage("this build only has `train check`")),
-    }
+/// Calls `use_them` with the names that a recipe may use.
+pub fn with_names<T>(use_them: impl FnOnce(&Names<'_>) -> T) -> T {
+    use_them(&Names {
+        models: &registry::names(),
+        datasets: &datasets::names(),
+    })
+}
+
+fn data_dir(arguments: &DataArgs) -> PathBuf {
+    arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(datasets::default_dir)
+}
+
+/// Makes the pool of threads that compute, and returns its size.
+fn start_threads(wanted: Option<usize>) -> usize {
+    let threads = wanted.unwrap_or_else(cores);
+    // The pool can be made once a process; a second command of the same process keeps the first.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+    threads
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
+}
+
+fn print_json(value: &impl Serialize) {
+    let json = serde_json::to_string(value).expect("what is printed is plain data");
+    println!("{json}");
 }

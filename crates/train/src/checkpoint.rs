@@ -1,0 +1,380 @@
+//! Checkpoints: the whole state of a run, from which it goes on to the same bytes.
+//!
+//! A checkpoint is a safetensors file, and beside it a `.sha256` file as `sha256sum -c` reads it,
+//! which is written first. Everything else that a run depends on (order, augmentation, learning
+//! rate) is a pure function of the plan and the step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use models::weights::{HostTensor, Weights};
+use models::{Model, parameters};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::ema::Ema;
+use crate::files;
+use crate::sgd::Sgd;
+
+/// The folder of checkpoints in a run folder.
+pub const FOLDER: &str = "checkpoints";
+/// The model file of the best evaluation, beside the checkpoints.
+pub const BEST: &str = "best.safetensors";
+
+const PREFIX: &str = "step-";
+const EXTENSION: &str = "safetensors";
+const METADATA: &str = "kiln";
+const MODEL: &str = "model.";
+const VELOCITY: &str = "velocity.";
+const AVERAGE: &str = "ema.";
+
+/// The best evaluation of the validation split so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// After this many updates.
+    pub step: u64,
+    /// Percent of its images whose class scores highest.
+    pub top1: f64,
+}
+
+/// The state of a run between two steps.
+pub struct State {
+    /// Updates so far.
+    pub step: u64,
+    /// The network in training.
+    pub model: Model,
+    /// The optimizer.
+    pub sgd: Sgd,
+    /// The average of the network, where there is one.
+    pub ema: Option<Ema>,
+    /// The best evaluation, where there is a validation split.
+    pub best: Option<Best>,
+}
+
+/// What a checkpoint holds besides tensors.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    step: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<Best>,
+}
+
+/// A checkpoint that was read.
+pub struct Checkpoint {
+    /// Updates behind it.
+    pub step: u64,
+    best: Option<Best>,
+    tensors: Weights,
+}
+
+/// The checkpoint to go on from.
+pub struct Found {
+    /// The newest one that is whole.
+    pub checkpoint: Option<Checkpoint>,
+    /// Newer ones that are damaged, and why.
+    pub damaged: Vec<(PathBuf, String)>,
+}
+
+/// Writes the state of a run into its folder, and removes all but the `keep` newest checkpoints.
+/// Returns the file's path under the folder.
+///
+/// # Errors
+///
+/// Where the disk does not take it; the earlier checkpoints then stay.
+pub fn write(folder: &Path, state: &State, keep: usize) -> files::Result<PathBuf> {
+    let bytes = to_bytes(state);
+    let name = Path::new(FOLDER).join(format!("{PREFIX}{:08}.{EXTENSION}", state.step));
+    let path = folder.join(&name);
+    let file_name = name.file_name().unwrap_or_default().to_string_lossy();
+    let line = format!("{}  {file_name}\n", digest(&bytes));
+    files::replace(&checksum_of(&path), line.as_bytes())?;
+    files::replace(&path, &bytes)?;
+    remove_all_but(folder, keep)?;
+    Ok(name)
+}
+
+/// Finds the newest whole checkpoint of a run.
+///
+/// # Errors
+///
+/// Where the folder cannot be read.
+pub fn newest(folder: &Path) -> files::Result<Found> {
+    let mut damaged = Vec::new();
+    for path in list(folder)?.into_iter().rev() {
+        match read(&path) {
+            Ok(checkpoint) => {
+                let checkpoint = Some(checkpoint);
+                return Ok(Found {
+                    checkpoint,
+                    damaged,
+                });
+            }
+            Err(reason) => damaged.push((path, reason)),
+        }
+    }
+    Ok(Found {
+        checkpoint: None,
+        damaged,
+    })
+}
+
+impl Checkpoint {
+    /// The state, in the places of a network, an optimizer and an average that are as the plan
+    /// makes them.
+    ///
+    /// # Errors
+    ///
+    /// Where the checkpoint is another network's.
+    pub fn restore(self, model: Model, sgd: Sgd, ema: Option<f64>) -> Result<State, String> {
+        let device = model_device(&model);
+        let learnt = names(&model, true);
+        let all = names(&model, false);
+        let model = self
+            .under(MODEL)
+            .load_into(model)
+            .map_err(|error| error.to_string())?;
+        let velocities = self.under(VELOCITY);
+        let velocities = learnt
+            .iter()
+            .map(|name| velocities.tensors.get(name).map(|v| flat(v, &device)))
+            .collect();
+        let averages = self.under(AVERAGE);
+        let ema = match ema {
+            Some(decay) => {
+                let values: Option<Vec<_>> = all
+                    .iter()
+                    .map(|name| averages.tensors.get(name).map(|v| flat(v, &device)))
+                    .collect();
+                let values = values.ok_or("it lacks the average of the weights")?;
+                Some(Ema::from_values(decay, values))
+            }
+            None => None,
+        };
+        Ok(State {
+            step: self.step,
+            model,
+            sgd: sgd.with_velocities(velocities),
+            ema,
+            best: self.best,
+        })
+    }
+
+    /// The tensors whose names begin with `prefix`, without it.
+    fn under(&self, prefix: &str) -> Weights {
+        let tensors = self
+            .tensors
+            .tensors
+            .iter()
+            .filter_map(|(name, tensor)| {
+                Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+            })
+            .collect();
+        Weights {
+            tensors,
+            metadata: BTreeMap::new(),
+        }
+    }
+}
+
+fn to_bytes(state: &State) -> Vec<u8> {
+    let mut all = Weights::default();
+    for (name, tensor) in Weights::of(&state.model).tensors {
+        all.tensors.insert(format!("{MODEL}{name}"), tensor);
+    }
+    for (name, velocity) in names(&state.model, true).iter().zip(state.sgd.velocities()) {
+        if let Some(velocity) = velocity {
+            all.tensors
+                .insert(format!("{VELOCITY}{name}"), host(velocity));
+        }
+    }
+    if let Some(ema) = &state.ema {
+        for (name, value) in names(&state.model, false).iter().zip(ema.values()) {
+            all.tensors.insert(format!("{AVERAGE}{name}"), host(value));
+        }
+    }
+    let header = Header {
+        step: state.step,
+        best: state.best,
+    };
+    let header = serde_json::to_string(&header).expect("a header is plain data");
+    all.metadata.insert(METADATA.to_owned(), header);
+    all.to_safetensors()
+}
+
+fn read(path: &Path) -> Result<Checkpoint, String> {
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let checksum = fs::read_to_string(checksum_of(path)).map_err(|_| "its checksum is missing")?;
+    if checksum.split_whitespace().next() != Some(digest(&bytes).as_str()) {
+        return Err("its checksum does not match".into());
+    }
+    let tensors = Weights::from_safetensors(&bytes)?;
+    let header = tensors.metadata.get(METADATA).ok_or("it has no header")?;
+    let Header { step, best } = serde_json::from_str(header).map_err(|e| e.to_string())?;
+    Ok(Checkpoint {
+        step,
+        best,
+        tensors,
+    })
+}
+
+/// The checkpoints of a run, oldest first.
+fn list(folder: &Path) -> files::Result<Vec<PathBuf>> {
+    let folder = folder.join(FOLDER);
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(files::Error::reading(&folder))? {
+        let path = entry.map_err(files::Error::reading(&folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(&format!(".{EXTENSION}")) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn remove_all_but(folder: &Path, keep: usize) -> files::Result<()> {
+    let mut paths = list(folder)?;
+    paths.truncate(paths.len().saturating_sub(keep));
+    for path in paths {
+        for part in [&path, &checksum_of(&path)] {
+            if part.exists() {
+                fs::remove_file(part).map_err(files::Error::writing(part))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn checksum_of(path: &Path) -> PathBuf {
+    path.with_extension("sha256")
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// PyTorch's names of a network's tensors, in its own order.
+fn names(model: &Model, learnt: bool) -> Vec<String> {
+    parameters::of(model)
+        .into_iter()
+        .filter(|parameter| !learnt || parameter.role.is_learnt())
+        .map(|parameter| model.pytorch_name(&parameter.path))
+        .collect()
+}
+
+fn host(tensor: &Tensor<1>) -> HostTensor {
+    let data = tensor.clone().into_data();
+    HostTensor {
+        shape: data.shape().to_vec(),
+        values: data.try_to_vec().expect("training is in f32"),
+    }
+}
+
+fn flat(tensor: &HostTensor, device: &Device) -> Tensor<1> {
+    let length = tensor.values.len();
+    Tensor::from_data(TensorData::new(tensor.values.clone(), [length]), device)
+}
+
+/// The device of a network, without autodiff.
+fn model_device(model: &Model) -> Device {
+    use burn::module::Module;
+    let device = model.devices().into_iter().next().unwrap_or_default();
+    device.without_autodiff()
+}
+
+#[cfg(test)]
+mod tests {
+    use models::{Init, Initialization, registry};
+
+    use super::*;
+    use crate::recipe;
+
+    fn state(step: u64) -> State {
+        let device = Device::flex().autodiff();
+        let entry = registry::find("resnet8").unwrap();
+        let mut init = Init::new(&device, Initialization::He, step);
+        let model = entry.architecture.init(&mut init);
+        let velocities = parameters::of(&model)
+            .iter()
+            .filter(|parameter| parameter.role.is_learnt())
+            .map(|parameter| {
+                let length: usize = parameter.shape.iter().product();
+                Some(Tensor::ones([length], &Device::flex()))
+            })
+            .collect();
+        State {
+            step,
+            sgd: sgd().with_velocities(velocities),
+            ema: Some(Ema::new(0.9, &model)),
+            best: Some(Best { step, top1: 12.5 }),
+            model,
+        }
+    }
+
+    fn sgd() -> Sgd {
+        Sgd::new(recipe::Sgd {
+            momentum: 0.9,
+            weight_decay: 0.0,
+            dampening: 0.0,
+            nesterov: false,
+            decay_exclude: Vec::new(),
+        })
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(FOLDER)).unwrap();
+        folder
+    }
+
+    #[test]
+    fn what_is_restored_is_written_as_the_same_bytes() {
+        let folder = folder();
+        write(folder.path(), &state(3), 2).unwrap();
+        let found = newest(folder.path()).unwrap();
+        let fresh = state(4).model;
+        let restored = found
+            .checkpoint
+            .unwrap()
+            .restore(fresh, sgd(), Some(0.9))
+            .unwrap();
+        assert_eq!(restored.step, 3);
+        assert_eq!(
+            restored.best,
+            Some(Best {
+                step: 3,
+                top1: 12.5
+            })
+        );
+        assert_eq!(to_bytes(&restored), to_bytes(&state(3)));
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_a_damaged_one_is_passed_over() {
+        let folder = folder();
+        for step in [1, 2, 10] {
+            write(folder.path(), &state(step), 2).unwrap();
+        }
+        let paths = list(folder.path()).unwrap();
+        assert_eq!(paths.len(), 2);
+
+        let mut bytes = fs::read(&paths[1]).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&paths[1], bytes).unwrap();
+        let found = newest(folder.path()).unwrap();
+        assert_eq!(found.checkpoint.unwrap().step, 2);
+        assert_eq!(
+            found.damaged,
+            [(paths[1].clone(), "its checksum does not match".to_owned())]
+        );
+    }
+}

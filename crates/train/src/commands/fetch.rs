@@ -1,0 +1,64 @@
+//! `train fetch`: datasets, downloaded and verified.
+
+use data::Manifest;
+use data::fetch::{self, State};
+
+use super::data_dir;
+use crate::cli::FetchArgs;
+use crate::datasets;
+use crate::error::Error;
+
+/// Downloads what is not there yet, or checks what is.
+pub fn run(arguments: &FetchArgs) -> Result<(), Error> {
+    let manifests: Result<Vec<&Manifest>, Error> = arguments
+        .names
+        .iter()
+        .map(|name| datasets::find(name).ok_or_else(|| datasets::unknown(name)))
+        .collect();
+    let folder = data_dir(&arguments.data);
+    for manifest in manifests? {
+        if manifest.archives.is_empty() {
+            println!("{}: built in", manifest.name);
+        } else if arguments.verify {
+            verify(manifest, &folder)?;
+        } else {
+            let fetched = datasets::download(manifest, &folder)?;
+            for path in &fetched.downloaded {
+                println!("{}: downloaded `{}`", manifest.name, path.display());
+            }
+            for path in &fetched.present {
+                println!("{}: `{}` was there already", manifest.name, path.display());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn verify(manifest: &Manifest, data_dir: &std::path::Path) -> Result<(), Error> {
+    let cannot = || Error::failure(format!("cannot verify dataset `{}`", manifest.name));
+    let folder = manifest.download_folder(data_dir);
+    let files =
+        fetch::verify(&manifest.archives, &folder).map_err(|error| cannot().explained_by(error))?;
+    let mut wrong = 0;
+    for file in &files {
+        let verdict = match &file.state {
+            State::Ok => "ok".to_owned(),
+            State::Missing => "missing".to_owned(),
+            State::Mismatch(mismatch) => mismatch.to_string(),
+        };
+        wrong += usize::from(file.state != State::Ok);
+        println!("{}: `{}` {verdict}", manifest.name, file.path.display());
+    }
+    if wrong == 0 {
+        return Ok(());
+    }
+    Err(cannot()
+        .because(format!(
+            "{wrong} of {} files are not the published ones",
+            files.len()
+        ))
+        .with_hint(format!(
+            "remove them and type `train fetch {}`",
+            manifest.name
+        )))
+}

@@ -1,0 +1,66 @@
+//! `train list`: the networks and what they cost.
+
+use burn::tensor::Device;
+use models::registry::{self, Entry};
+use models::{Description, Init};
+use serde::Serialize;
+
+use super::print_json;
+use crate::cli::{Format, ListArgs};
+use crate::error::Error;
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    input: [usize; 3],
+    classes: usize,
+    parameters: usize,
+    multiply_adds: u64,
+    activations: u64,
+    paper: &'static str,
+}
+
+/// Prints a row a network.
+pub fn run(arguments: &ListArgs) -> Result<(), Error> {
+    let rows: Vec<Row> = registry::MODELS.iter().map(row).collect();
+    match arguments.format {
+        Format::Json => print_json(&rows),
+        Format::Text => print_table(&rows),
+    }
+    Ok(())
+}
+
+fn row(entry: &Entry) -> Row {
+    let initialization = entry.architecture.initialization();
+    let mut init = Init::new(&Device::flex(), initialization, 0);
+    let described = Description::of(&entry.architecture.init(&mut init), entry.input());
+    Row {
+        name: entry.name,
+        input: entry.input(),
+        classes: entry.architecture.classes(),
+        parameters: described.parameters,
+        multiply_adds: described.multiply_adds,
+        activations: described.activations,
+        paper: entry.paper,
+    }
+}
+
+fn print_table(rows: &[Row]) {
+    println!(
+        "{:<16} {:>10} {:>7} {:>12} {:>12} {:>12}  paper",
+        "model", "image", "classes", "parameters M", "mult-adds M", "activ. M"
+    );
+    for row in rows {
+        let [channels, height, width] = row.input;
+        println!(
+            "{:<16} {:>10} {:>7} {:>12.3} {:>12.1} {:>12.3}  {}",
+            row.name,
+            format!("{channels}x{height}x{width}"),
+            row.classes,
+            row.parameters as f64 / 1e6,
+            row.multiply_adds as f64 / 1e6,
+            row.activations as f64 / 1e6,
+            row.paper
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! The network of `eval` and `predict`: a run's, or a named one with weights of anywhere.
+
+use std::path::Path;
+
+use data::{Opened, Pipeline, Size};
+use models::weights::Weights;
+use models::{Architecture, Init, Model, registry};
+
+use crate::checkpoint;
+use crate::cli::{CheckpointChoice, NetworkArgs};
+use crate::device::Choice;
+use crate::error::Error;
+use crate::network::{self, Card};
+use crate::suggest;
+use crate::train::MODEL;
+use crate::{preprocess, report};
+
+/// A network that is ready for evaluation.
+pub struct Network {
+    /// With its weights, on the device.
+    pub model: Model,
+    /// The names of its classes.
+    pub classes: Vec<String>,
+    /// The size of the images that it was made for, before preprocessing.
+    pub size: Size,
+    /// What is done to an image before the network sees it.
+    pub preprocessing: Pipeline,
+}
+
+impl Network {
+    /// Loads the network that the command line names; a named one is made for the images and
+    /// classes of `opened`, or else for those it was published for.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2 where there is no such network, with 1 where its weights cannot be used.
+    pub fn load(
+        arguments: &NetworkArgs,
+        opened: Option<&Opened>,
+        device: &Choice,
+    ) -> Result<Self, Error> {
+        let mut network = match (&arguments.run, &arguments.model, &arguments.weights) {
+            (Some(folder), _, _) => of_run(folder, arguments.checkpoint, device)?,
+            (None, Some(name), Some(weights)) => named(name, weights, opened, device)?,
+            _ => {
+                return Err(Error::usage("no network is named")
+                    .with_hint("name a run by `--run DIR`, or `--model NAME --weights FILE`"));
+            }
+        };
+        if let Some(normalize) = normalization(arguments, network.size.channels)? {
+            network.preprocessing = normalize;
+        }
+        Ok(network)
+    }
+}
+
+fn of_run(
+    folder: &Path,
+    choice: Option<CheckpointChoice>,
+    device: &Choice,
+) -> Result<Network, Error> {
+    let path = match choice {
+        Some(CheckpointChoice::Best) => folder.join(checkpoint::FOLDER).join(checkpoint::BEST),
+        Some(CheckpointChoice::Last) | None => folder.join(MODEL),
+    };
+    if !path.exists() {
+        let error = Error::failure(format!(
+            "run `{}` has no `{}`",
+            folder.display(),
+            path.display()
+        ));
+        return Err(match choice {
+            Some(CheckpointChoice::Best) => error.with_hint(
+                "only a run with a validation split has a best checkpoint: `validation = { images = .. }`",
+            ),
+            _ if folder.join(report::PLAN).exists() => {
+                error.with_hint("it has not reached its last step: go on with it by `--resume`")
+            }
+            _ => error.with_hint(format!("is `{}` the folder of a run?", folder.display())),
+        });
+    }
+    let (weights, card) = network::read(&path)?;
+    let Card {
+        classes,
+        size,
+        preprocessing,
+        ..
+    } = card.clone();
+    Ok(Network {
+        model: loaded(&card.architecture()?, &weights, &path, device)?,
+        classes,
+        size,
+        preprocessing,
+    })
+}
+
+fn named(
+    name: &str,
+    path: &Path,
+    opened: Option<&Opened>,
+    device: &Choice,
+) -> Result<Network, Error> {
+    let entry = registry::find(name).ok_or_else(|| unknown(name))?;
+    let weights = read(path)?;
+    let [channels, height, width] = entry.input();
+    let size = opened.map_or(Size::new(channels, height, width), |opened| opened.size);
+    let published = entry.architecture.with_channels(size.channels);
+    let classes = match opened {
+        Some(opened) => opened.classes.clone(),
+        None => {
+            let mut init = Init::new(&device.device, published.initialization(), 0);
+            let scores = weights.scores(&published.init(&mut init));
+            let count = scores.unwrap_or(published.classes());
+            (0..count).map(|class| class.to_string()).collect()
+        }
+    };
+    let architecture = published.with_classes(classes.len());
+    Ok(Network {
+        model: loaded(&architecture, &weights, path, device)?,
+        classes,
+        size,
+        preprocessing: Pipeline::default(),
+    })
+}
+
+/// The error of a name that no network has.
+pub fn unknown(name: &str) -> Error {
+    let error = Error::usage(format!("unknown model `{name}`"));
+    match suggest::nearest(name, registry::names()) {
+        Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
+        None => error.with_hint("`train list` shows all models"),
+    }
+}
+
+fn read(path: &Path) -> Result<Weights, Error> {
+    Weights::read(path).map_err(|error| {
+        Error::failure(format!("cannot use weights `{}`", path.display())).explained_by(error)
+    })
+}
+
+fn loaded(
+    architecture: &Architecture,
+    weights: &Weights,
+    path: &Path,
+    device: &Choice,
+) -> Result<Model, Error> {
+    let mut init = Init::new(&device.device, architecture.initialization(), 0);
+    weights
+        .load_into(architecture.init(&mut init))
+        .map_err(|error| {
+            Error::failure(format!("cannot use weights `{}`", path.display())).explained_by(error)
+        })
+}
+
+/// The normalisation that the command line gives, if it gives one.
+fn normalization(arguments: &NetworkArgs, channels: usize) -> Result<Option<Pipeline>, Error> {
+    if arguments.mean.is_empty() && arguments.std.is_empty() {
+        return Ok(None);
+    }
+    let mean = or_all(&arguments.mean, 0.0, channels);
+    let std = or_all(&arguments.std, 1.0, channels);
+    for (flag, values) in [("--mean", &mean), ("--std", &std)] {
+        if values.len() != channels {
+            return Err(Error::usage(format!(
+                "expected a value a channel in `{flag}`, {channels}, found {}",
+                values.len()
+            )));
+        }
+    }
+    Ok(Some(Pipeline(vec![preprocess::given(&mean, &std)])))
+}
+
+fn or_all(values: &[f64], default: f64, channels: usize) -> Vec<f64> {
+    if values.is_empty() {
+        return vec![default; channels];
+    }
+    values.to_vec()
+}

@@ -1,0 +1,86 @@
+//! `train predict`: the classes that a network sees in an image.
+
+use burn::tensor::{Tensor, TensorData};
+use data::random::{self, Purpose};
+use serde::Serialize;
+
+use super::network::Network;
+use super::{print_json, start_threads};
+use crate::cli::{Format, PredictArgs};
+use crate::error::Error;
+use crate::{device, evaluate};
+
+#[derive(Serialize)]
+struct Prediction<'a> {
+    index: usize,
+    class: &'a str,
+    score: f64,
+}
+
+/// Prints the classes with the highest probability.
+pub fn run(arguments: &PredictArgs) -> Result<(), Error> {
+    let chosen = device::choose(&arguments.machine.device)?;
+    start_threads(arguments.machine.threads);
+    let network = Network::load(&arguments.network, None, &chosen)?;
+    let image = read(arguments, &network)?;
+    let size = image.size;
+    let data = TensorData::new(
+        image.into_f32(),
+        [1, size.channels, size.height, size.width],
+    );
+    let scores = network
+        .model
+        .forward(Tensor::from_data(data, &chosen.device));
+    let scores: Vec<f32> = scores
+        .into_data()
+        .convert::<f32>()
+        .try_to_vec()
+        .expect("converted to f32");
+    print(
+        arguments,
+        &best(&evaluate::softmax(&scores), &network.classes, arguments.top),
+    );
+    Ok(())
+}
+
+fn read(arguments: &PredictArgs, network: &Network) -> Result<data::Image, Error> {
+    let cannot = |error| Error::failure("cannot read the image").explained_by(error);
+    let image = data::read_image_as(&arguments.image, network.size).map_err(cannot)?;
+    // Evaluation has no random transforms: the stream is asked for nothing.
+    let mut rng = random::stream(0, Purpose::Augment, 0, 0);
+    network.preprocessing.apply(image, &mut rng).map_err(cannot)
+}
+
+fn best<'a>(probabilities: &[f64], classes: &'a [String], count: usize) -> Vec<Prediction<'a>> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| {
+        probabilities[b]
+            .total_cmp(&probabilities[a])
+            .then(a.cmp(&b))
+    });
+    order
+        .into_iter()
+        .take(count)
+        .map(|index| Prediction {
+            index,
+            class: &classes[index],
+            score: probabilities[index],
+        })
+        .collect()
+}
+
+fn print(arguments: &PredictArgs, predictions: &[Prediction<'_>]) {
+    match arguments.format {
+        Format::Json => print_json(&predictions),
+        Format::Text => {
+            for Prediction {
+                index,
+                class,
+                score,
+            } in predictions
+            {
+                println!("{:6.2} %  {class} ({index})", 100.0 * score);
+            }
+        }
+    }
+}

@@ -1,0 +1,536 @@
+//! `train --config ..`: a training run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use data::{Loader, LoaderConfig, Opened, Pixels, Source, Subset};
+use models::weights::Weights;
+use models::{Architecture, Description, Init, Model};
+
+use super::{cores, start_threads, with_names};
+use crate::checkpoint::{self, State};
+use crate::cli::RunArgs;
+use crate::device::{self, Choice};
+use crate::ema::Ema;
+use crate::error::Error;
+use crate::evaluate::Outcome;
+use crate::fault::Fault;
+use crate::files;
+use crate::journal::{self, Event, Note, Resume, Start};
+use crate::network::{self, Card};
+use crate::plan::{Circumstances, DatasetFacts, Plan, Statistics};
+use crate::preprocess::{self, Preprocessing};
+use crate::progress::{self, Machine};
+use crate::recipe::{Optimizer, RecipeFile};
+use crate::record::Record;
+use crate::report::{self, Evaluation, Misjudged};
+use crate::sgd::Sgd;
+use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
+use crate::{configs, datasets};
+
+/// What the shell expects of a program that a signal stopped.
+const INTERRUPTED: u8 = 130;
+/// How many of the test images with the highest loss the report shows.
+const WORST: usize = 24;
+/// Batches that are prepared ahead for each worker.
+const QUEUE: usize = 4;
+
+/// Trains what the recipe says, from the beginning or from the last checkpoint.
+pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
+    let file = read_recipe(arguments)?;
+    let architecture = architecture(&file)?;
+    let device = device::choose(&arguments.device)?;
+    let threads = start_threads(arguments.threads);
+    let folder = run_folder(arguments, &file);
+    if !arguments.resume {
+        refuse_existing(&folder)?;
+    }
+
+    let data_dir = arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(datasets::default_dir);
+    let opened = datasets::open(&file.recipe.dataset, &data_dir)?;
+    let here = Circumstances {
+        device: device.name.clone(),
+        workers: arguments
+            .workers
+            .unwrap_or_else(|| default_workers(&device)),
+        threads,
+        initialization: architecture.initialization(),
+    };
+    let plan = Plan::new(&file, &facts(&file, &opened), &here)?;
+    let architecture = architecture
+        .with_classes(opened.classes.len())
+        .with_channels(opened.size.channels);
+
+    let prepared = Prepared::new(&plan, &opened, &architecture)?;
+    let resumed = begin_or_resume(&plan, &folder, arguments.resume)?;
+    if finished(&folder, &plan, resumed.as_ref()) {
+        eprintln!("the run in `{}` is finished", folder.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    train(
+        &plan,
+        &folder,
+        &device,
+        &architecture,
+        &opened,
+        prepared,
+        resumed,
+    )
+}
+
+fn read_recipe(arguments: &RunArgs) -> Result<RecipeFile, Error> {
+    let config = configs::find(&arguments.config)?;
+    let mut set = arguments.set.clone();
+    set.extend(arguments.seed.map(|seed| format!("seed={seed}")));
+    with_names(|names| RecipeFile::read(&config, &set, names))
+}
+
+/// The network of a recipe as published; an option that it does not have is the recipe's mistake.
+pub fn architecture(file: &RecipeFile) -> Result<Architecture, Error> {
+    network::architecture(&file.recipe.model).map_err(|error| {
+        let path = match &error {
+            models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
+            _ => "model".to_owned(),
+        };
+        file.error(&path, Fault::invalid(error.to_string()))
+    })
+}
+
+fn run_folder(arguments: &RunArgs, file: &RecipeFile) -> PathBuf {
+    arguments
+        .run_dir
+        .clone()
+        .unwrap_or_else(|| Path::new("runs").join(format!("{}-s{}", file.name, file.recipe.seed)))
+}
+
+fn refuse_existing(folder: &Path) -> Result<(), Error> {
+    let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    if !folder.exists() || is_empty {
+        return Ok(());
+    }
+    Err(
+        Error::usage(format!("run folder `{}` exists already", folder.display())).with_hint(
+            "go on with it by `--resume`, or choose another by `--run-dir DIR` or `--seed N`",
+        ),
+    )
+}
+
+/// The CPU needs its cores for training; a GPU has to be fed.
+fn default_workers(device: &Choice) -> usize {
+    if device.is_cpu { 1 } else { cores().min(8) }
+}
+
+fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
+    let widened = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect();
+    DatasetFacts {
+        name: file.recipe.dataset.title(),
+        train_images: opened.train.len(),
+        test_images: opened.test.as_ref().map(|test| test.len()),
+        classes: opened.classes.len(),
+        size: [opened.size.channels, opened.size.height, opened.size.width],
+        fingerprint: opened.fingerprint().to_owned(),
+        statistics: opened.statistics.as_ref().map(|statistics| {
+            let pca = statistics.pca.as_ref();
+            Statistics {
+                mean: widened(&statistics.mean),
+                std: widened(&statistics.std),
+                eigenvalues: pca.map(|pca| widened(&pca.eigenvalues)).unwrap_or_default(),
+                eigenvectors: pca
+                    .map(|pca| pca.eigenvectors.iter().map(|row| widened(row)).collect())
+                    .unwrap_or_default(),
+            }
+        }),
+    }
+}
+
+/// The data of a run, checked against its network.
+struct Prepared {
+    loader: Loader,
+    splits: Vec<Split>,
+    preprocessing: Preprocessing,
+    input: [usize; 3],
+}
+
+impl Prepared {
+    fn new(plan: &Plan, opened: &Opened, architecture: &Architecture) -> Result<Self, Error> {
+        let unreadable = |error| Error::failure("cannot read the images").explained_by(error);
+        let (train, validation) = divide(plan, opened).map_err(unreadable)?;
+        let preprocessing =
+            Preprocessing::new(&plan.augment, opened, &train).map_err(unreadable)?;
+        let config = LoaderConfig {
+            batch: plan.batch,
+            seed: plan.seed,
+            shuffle: plan.shuffle,
+            drop_last: plan.drop_last,
+            workers: plan.workers,
+            queue: QUEUE * plan.workers,
+        };
+        let loader =
+            Loader::new(train, preprocessing.train.clone(), config).map_err(preprocess::misfit)?;
+        let mut splits = Vec::new();
+        for (name, source) in [(VALIDATION, validation), (TEST, opened.test.clone())] {
+            if let Some(source) = source {
+                let transforms = preprocessing.test.clone();
+                let loader = Loader::ordered(source, transforms, plan.eval.batch, plan.workers)
+                    .map_err(preprocess::misfit)?;
+                splits.push(Split { name, loader });
+            }
+        }
+        for size in splits
+            .iter()
+            .map(|split| &split.loader)
+            .chain([&loader])
+            .map(Loader::size)
+        {
+            architecture
+                .check([size.height, size.width])
+                .map_err(|error| {
+                    Error::usage(format!(
+                        "model `{}` does not fit the images",
+                        plan.model.name
+                    ))
+                    .because(error)
+                    .with_hint("choose another model (`train list`) or another crop")
+                })?;
+        }
+        let size = loader.size();
+        Ok(Self {
+            input: [size.channels, size.height, size.width],
+            loader,
+            splits,
+            preprocessing,
+        })
+    }
+}
+
+/// The images that are trained on, and those held out of them.
+fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data::Error> {
+    if plan.validation_images == 0 {
+        return Ok((opened.train.clone(), None));
+    }
+    let part = |range| -> Result<Source, data::Error> {
+        Ok(Arc::new(Subset::new(opened.train.clone(), range)?))
+    };
+    let all = opened.train.len();
+    Ok((
+        part(0..plan.train_images)?,
+        Some(part(plan.train_images..all)?),
+    ))
+}
+
+/// Makes the run folder, or finds the checkpoint in it to go on from.
+fn begin_or_resume(
+    plan: &Plan,
+    folder: &Path,
+    resume: bool,
+) -> Result<Option<checkpoint::Checkpoint>, Error> {
+    let path = folder.join(report::PLAN);
+    if !resume || !path.exists() {
+        create_folder(folder)?;
+        files::replace(&path, plan.to_toml().as_bytes()).map_err(unwritable)?;
+        return Ok(None);
+    }
+    let before = Plan::read(&path)?;
+    let differences = before.differences(plan);
+    if !differences.is_empty() {
+        return Err(
+            Error::usage(format!("cannot resume the run in `{}`", folder.display()))
+                .because(format!("its plan has changed: {}", differences.join("; ")))
+                .with_hint(
+                    "give the values that the run began with, or choose another `--run-dir DIR`",
+                ),
+        );
+    }
+    for difference in before.provenance_differences(plan) {
+        eprintln!("note: the run began with another program: {difference}");
+    }
+    let found = checkpoint::newest(folder)
+        .map_err(|error| Error::failure("cannot resume the run").explained_by(error))?;
+    for (path, reason) in &found.damaged {
+        eprintln!("note: passed over `{}`: {reason}", path.display());
+    }
+    if found.checkpoint.is_none() {
+        eprintln!("note: no checkpoint to go on from: starting from the beginning");
+    }
+    Ok(found.checkpoint)
+}
+
+fn create_folder(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder.join(checkpoint::FOLDER)).map_err(|error| {
+        Error::failure(format!("cannot make run folder `{}`", folder.display()))
+            .because(error)
+            .with_hint("choose a folder that can be written with `--run-dir DIR`")
+    })
+}
+
+fn unwritable(error: files::Error) -> Error {
+    Error::failure("cannot write the run").explained_by(error)
+}
+
+fn finished(folder: &Path, plan: &Plan, resumed: Option<&checkpoint::Checkpoint>) -> bool {
+    let ended = || {
+        journal::read(&folder.join(crate::record::JOURNAL))
+            .is_ok_and(|events| events.iter().any(|event| matches!(event, Event::End(_))))
+    };
+    resumed.is_some_and(|checkpoint| checkpoint.step >= plan.steps)
+        && folder.join(MODEL).exists()
+        && ended()
+}
+
+fn train(
+    plan: &Plan,
+    folder: &Path,
+    device: &Choice,
+    architecture: &Architecture,
+    opened: &Opened,
+    prepared: Prepared,
+    resumed: Option<checkpoint::Checkpoint>,
+) -> Result<ExitCode, Error> {
+    let about = progress::Run {
+        steps: plan.steps,
+        steps_per_epoch: plan.steps_per_epoch,
+        machine: Machine {
+            device: device.name.clone(),
+            is_cpu: device.is_cpu,
+            threads: plan.threads,
+            cores: cores(),
+            gpus: device::compiled_gpus(),
+        },
+    };
+    let going_on = resumed.is_some();
+    let state = match resumed {
+        Some(checkpoint) => restored(plan, architecture, device, checkpoint)?,
+        None => initial(plan, architecture, device)?,
+    };
+    introduce(plan, architecture, prepared.input, device);
+    let mut record = if going_on {
+        Record::resume(folder, state.step, about)
+    } else {
+        // What an earlier try of this run left before its first checkpoint is begun anew.
+        remove_journal(folder)?;
+        Record::create(folder, about)
+    }
+    .map_err(unwritable)?;
+    for event in opening(plan, going_on, state.step) {
+        record.add(&event).map_err(unwritable)?;
+    }
+
+    let test = opened.test.clone();
+    let trainer = Trainer {
+        plan,
+        folder: folder.to_owned(),
+        device: device.device.clone(),
+        is_cpu: device.is_cpu,
+        loader: prepared.loader,
+        splits: prepared.splits,
+        card: Card {
+            model: plan.model.clone(),
+            classes: opened.classes.clone(),
+            size: opened.size,
+            preprocessing: prepared.preprocessing.test,
+            step: 0,
+        },
+        state,
+        record,
+        interrupted: watch_for_interrupts(),
+    };
+    match trainer.run()? {
+        Ending::Interrupted(step) => {
+            eprintln!(
+                "interrupted: saved after step {step}; go on with the same line and `--resume`"
+            );
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        Ending::Finished(tested) => {
+            if let (Some(outcome), Some(test)) = (tested, test) {
+                let evaluation = evaluation(&outcome, &opened.classes, &test)?;
+                evaluation
+                    .write(&folder.join(report::EVALUATION))
+                    .map_err(unwritable)?;
+            }
+            let report = report::write(folder)
+                .map_err(|error| Error::failure("cannot write the report").explained_by(error))?;
+            eprintln!("model  {}", folder.join(MODEL).display());
+            eprintln!("report {}", report.display());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn initial(plan: &Plan, architecture: &Architecture, device: &Choice) -> Result<State, Error> {
+    let model = fresh(plan, architecture, device);
+    let model = match &plan.init {
+        None => model,
+        Some(path) => Weights::read(path)
+            .and_then(|weights| weights.load_into(model))
+            .map_err(|error| {
+                Error::failure(format!("cannot start from `{}`", path.display()))
+                    .explained_by(error)
+            })?,
+    };
+    Ok(State {
+        step: 0,
+        sgd: optimizer(plan),
+        ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
+        best: None,
+        model,
+    })
+}
+
+fn restored(
+    plan: &Plan,
+    architecture: &Architecture,
+    device: &Choice,
+    checkpoint: checkpoint::Checkpoint,
+) -> Result<State, Error> {
+    let model = fresh(plan, architecture, device);
+    let decay = plan.ema.as_ref().map(|ema| ema.decay);
+    checkpoint
+        .restore(model, optimizer(plan), decay)
+        .map_err(|reason| Error::failure("cannot go on from the checkpoint").because(reason))
+}
+
+fn fresh(plan: &Plan, architecture: &Architecture, device: &Choice) -> Model {
+    let device = device.device.clone().autodiff();
+    architecture.init(&mut Init::new(&device, plan.initialization, plan.seed))
+}
+
+fn optimizer(plan: &Plan) -> Sgd {
+    let Optimizer::Sgd(settings) = &plan.optimizer;
+    Sgd::new(settings.clone())
+}
+
+/// What is said before the first step.
+fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device: &Choice) {
+    let mut init = Init::new(&device.device, plan.initialization, plan.seed);
+    let described = Description::of(&architecture.init(&mut init), input);
+    let [channels, height, width] = input;
+    eprintln!("device  {} ({} threads)", device.name, plan.threads);
+    eprintln!(
+        "model   {}: {} parameters, {} multiply-adds an image of {channels}x{height}x{width}, \
+         weights {}",
+        plan.model.name,
+        progress::grouped(described.parameters as u64),
+        progress::grouped(described.multiply_adds),
+        match &plan.init {
+            Some(path) => format!("from `{}`", path.display()),
+            None => format!("drawn: {}", plan.initialization),
+        }
+    );
+    eprintln!(
+        "data    {}: {} images in {} classes",
+        plan.dataset.facts.name,
+        progress::grouped(plan.train_images as u64),
+        plan.dataset.facts.classes
+    );
+    eprintln!(
+        "plan    {} steps of {} images, {} an epoch; seed {}",
+        progress::grouped(plan.steps),
+        plan.batch,
+        progress::grouped(plan.steps_per_epoch),
+        plan.seed
+    );
+}
+
+fn remove_journal(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(crate::record::JOURNAL);
+    if path.exists() {
+        fs::remove_file(&path).map_err(|error| unwritable(files::Error::writing(&path)(error)))?;
+    }
+    Ok(())
+}
+
+fn opening(plan: &Plan, going_on: bool, step: u64) -> Vec<Event> {
+    let (time, device, threads) = (journal::now(), plan.device.clone(), plan.threads);
+    if going_on {
+        return vec![Event::Resume(Resume {
+            time,
+            step,
+            device,
+            threads,
+        })];
+    }
+    let start = Event::Start(Start {
+        time,
+        steps: plan.steps,
+        device,
+        threads,
+    });
+    let notes = plan.notes.iter().map(|text| {
+        Event::Note(Note {
+            step,
+            text: text.clone(),
+        })
+    });
+    std::iter::once(start).chain(notes).collect()
+}
+
+/// Set by the first interrupt; a second one ends the process at once.
+fn watch_for_interrupts() -> Arc<AtomicBool> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&interrupted);
+    let watching = ctrlc::set_handler(move || {
+        if set.swap(true, Ordering::Relaxed) {
+            process::exit(INTERRUPTED.into());
+        }
+        eprintln!("stopping after this step; once more to stop at once");
+    });
+    if let Err(error) = watching {
+        eprintln!("note: an interrupt will not save the run: {error}");
+    }
+    interrupted
+}
+
+fn evaluation(outcome: &Outcome, classes: &[String], test: &Source) -> Result<Evaluation, Error> {
+    let worst: Result<Vec<Misjudged>, data::Error> = outcome
+        .worst(WORST)
+        .into_iter()
+        .map(|prediction| {
+            let image = test.get(prediction.index)?.image;
+            let (size, pixels) = (image.size, drawable(image.pixels));
+            Ok(Misjudged {
+                index: prediction.index,
+                label: prediction.label,
+                predicted: prediction.predicted,
+                probability: prediction.probability,
+                loss: prediction.loss,
+                png: report::png_in_base64(size.channels, size.height, size.width, &pixels),
+            })
+        })
+        .collect();
+    Ok(Evaluation {
+        split: TEST.into(),
+        checkpoint: "last".into(),
+        chosen_by: None,
+        images: outcome.predictions.len() as u64,
+        top1: outcome.top(1),
+        top5: outcome.top(5),
+        loss: outcome.loss(),
+        classes: classes.to_vec(),
+        confusion: outcome.confusion(classes.len()),
+        worst: worst
+            .map_err(|error| Error::failure("cannot read the images").explained_by(error))?,
+    })
+}
+
+/// Bytes as they are; numbers from their smallest, black, to their largest, white.
+fn drawable(pixels: Pixels) -> Vec<u8> {
+    match pixels {
+        Pixels::U8(bytes) => bytes,
+        Pixels::F32(values) => {
+            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let range = (most - least).max(f32::MIN_POSITIVE);
+            values
+                .iter()
+                .map(|v| ((v - least) / range * 255.0).round() as u8)
+                .collect()
+        }
+    }
+}

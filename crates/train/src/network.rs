@@ -1,0 +1,99 @@
+//! Networks as recipes and model files name them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use data::{Pipeline, Size};
+use models::weights::{Weights, WeightsError};
+use models::{Architecture, ConfigError, Model, registry};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Hinted};
+use crate::files;
+use crate::recipe;
+
+/// The key of a model file's metadata.
+const METADATA: &str = "kiln";
+
+/// What a model file says of the network whose weights it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    /// The network and its options.
+    pub model: recipe::Model,
+    /// The names of the classes, in the order of the scores.
+    pub classes: Vec<String>,
+    /// The size of an image before preprocessing.
+    pub size: Size,
+    /// What is done to an image before the network sees it.
+    pub preprocessing: Pipeline,
+    /// Optimizer updates behind the weights.
+    pub step: u64,
+}
+
+/// The architecture of a recipe's model as published, with the recipe's options.
+///
+/// # Errors
+///
+/// Where the model has no such option.
+pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> {
+    let entry = registry::find(&model.name).expect("a recipe's names are checked");
+    let mut architecture = entry.architecture.clone();
+    if let Some(shortcut) = model.shortcut {
+        architecture = architecture.with_shortcut(shortcut)?;
+    }
+    if let Some(stride) = model.bottleneck_stride {
+        architecture = architecture.with_bottleneck_stride(stride)?;
+    }
+    Ok(architecture)
+}
+
+impl Card {
+    /// The network of the card, its weights still to be loaded.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 1, where this version does not know the network.
+    pub fn architecture(&self) -> Result<Architecture, Error> {
+        let unknown = || Error::failure(format!("unknown model `{}`", self.model.name));
+        registry::find(&self.model.name).ok_or_else(unknown)?;
+        let architecture = architecture(&self.model).map_err(|error| unknown().because(error))?;
+        Ok(architecture
+            .with_classes(self.classes.len())
+            .with_channels(self.size.channels))
+    }
+}
+
+/// Writes the weights of `model` with its card.
+///
+/// # Errors
+///
+/// Where the disk does not take it.
+pub fn write(path: &Path, model: &Model, card: &Card) -> files::Result<()> {
+    let mut weights = Weights::of(model);
+    let card = serde_json::to_string(card).expect("a card is plain data");
+    weights.metadata = BTreeMap::from([(METADATA.to_owned(), card)]);
+    files::replace(path, &weights.to_safetensors())
+}
+
+/// Reads a model file: its weights and its card.
+///
+/// # Errors
+///
+/// With exit code 1, where the file cannot be read, is damaged, or has no card.
+pub fn read(path: &Path) -> Result<(Weights, Card), Error> {
+    let weights = Weights::read(path)
+        .map_err(|error| Error::failure("cannot read the model").explained_by(error))?;
+    let not_ours = || Error::failure(format!("`{}` was not written by Kiln", path.display()));
+    let card = weights
+        .metadata
+        .get(METADATA)
+        .ok_or_else(|| not_ours().with_hint("name its network: `--model NAME --weights FILE`"))?;
+    let card = serde_json::from_str(card).map_err(|error| not_ours().because(error))?;
+    Ok((weights, card))
+}
+
+impl Hinted for WeightsError {
+    fn hint(&self) -> Option<String> {
+        self.hint()
+    }
+}

@@ -1,0 +1,96 @@
+//! From the transforms of a plan to those of the data crate, with all their numbers.
+
+use data::{Opened, Pipeline, Source, Transform, statistics};
+
+use crate::error::Error;
+use crate::recipe::{self, Normalize};
+
+/// The transforms of training and of evaluation, resolved against a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocessing {
+    /// For training images.
+    pub train: Pipeline,
+    /// For evaluation.
+    pub test: Pipeline,
+}
+
+impl Preprocessing {
+    /// Resolves `augment`; `train` are the images that are trained on, from which what a manifest
+    /// does not hold is measured.
+    ///
+    /// # Errors
+    ///
+    /// Where an image cannot be read.
+    pub fn new(
+        augment: &recipe::Augment,
+        opened: &Opened,
+        train: &Source,
+    ) -> Result<Self, data::Error> {
+        let resolve = |transforms: &[recipe::Transform]| {
+            let resolved: Result<Vec<Transform>, data::Error> = transforms
+                .iter()
+                .map(|transform| resolve(transform, opened, train))
+                .collect();
+            resolved.map(Pipeline)
+        };
+        Ok(Self {
+            train: resolve(&augment.train)?,
+            test: resolve(&augment.test)?,
+        })
+    }
+}
+
+fn resolve(
+    transform: &recipe::Transform,
+    opened: &Opened,
+    train: &Source,
+) -> Result<Transform, data::Error> {
+    let published = opened.statistics.as_ref();
+    Ok(match transform {
+        recipe::Transform::RandomCrop { size, padding } => Transform::RandomCrop {
+            size: *size,
+            padding: *padding,
+        },
+        recipe::Transform::Flip { probability } => Transform::Flip {
+            probability: *probability as f32,
+        },
+        recipe::Transform::PcaColor { std } => Transform::PcaColor {
+            std: *std as f32,
+            pca: match published.and_then(|statistics| statistics.pca.clone()) {
+                Some(pca) => pca,
+                None => statistics::pca(train)?,
+            },
+        },
+        recipe::Transform::Normalize(Normalize::PerChannel) => match published {
+            Some(statistics) => Transform::Normalize {
+                mean: statistics.mean.clone(),
+                std: statistics.std.clone(),
+            },
+            None => {
+                let measured = statistics::channel_mean_std(train)?;
+                Transform::Normalize {
+                    mean: measured.mean,
+                    std: measured.std,
+                }
+            }
+        },
+        recipe::Transform::Normalize(Normalize::PerPixelMean) => Transform::SubtractPixelMean {
+            mean: statistics::pixel_mean(train)?,
+        },
+        recipe::Transform::Normalize(Normalize::Values(values)) => given(&values.mean, &values.std),
+    })
+}
+
+/// A normalisation by numbers that the user gave.
+pub fn given(mean: &[f64], std: &[f64]) -> Transform {
+    let narrowed = |values: &[f64]| values.iter().map(|v| *v as f32).collect();
+    Transform::Normalize {
+        mean: narrowed(mean),
+        std: narrowed(std),
+    }
+}
+
+/// The error of transforms that do not fit the images, which was typed wrong.
+pub fn misfit(error: data::Error) -> Error {
+    Error::usage("the transforms do not fit the images").explained_by(error)
+}

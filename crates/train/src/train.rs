@@ -1,0 +1,376 @@
+//! The training loop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use data::{Batch, Loader};
+use models::{Model, parameters};
+
+use crate::checkpoint::{self, Best, State};
+use crate::error::Error;
+use crate::evaluate::{self, Outcome};
+use crate::files;
+use crate::journal::{self, Diverged, End, Eval, Event, Step};
+use crate::loss;
+use crate::network::{self, Card};
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::sgd::{self, Gradients};
+
+/// The model file of a run.
+pub const MODEL: &str = "model.safetensors";
+/// The name of the split that is held out of the training images.
+pub const VALIDATION: &str = "validation";
+/// The name of the split that nothing is chosen by.
+pub const TEST: &str = "test";
+
+/// A split that is evaluated.
+pub struct Split {
+    /// Its name.
+    pub name: &'static str,
+    /// Its images.
+    pub loader: Loader,
+}
+
+/// A run that is ready to go.
+pub struct Trainer<'a> {
+    /// What runs.
+    pub plan: &'a Plan,
+    /// Where it is written.
+    pub folder: PathBuf,
+    /// Where it computes, without autodiff.
+    pub device: Device,
+    /// Whether that is a CPU, which never runs ahead of the program.
+    pub is_cpu: bool,
+    /// The training images.
+    pub loader: Loader,
+    /// What is evaluated.
+    pub splits: Vec<Split>,
+    /// What the model files say.
+    pub card: Card,
+    /// The state that the run starts or goes on from.
+    pub state: State,
+    /// Where events are told.
+    pub record: Record,
+    /// Set where the user wants the run to stop.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+pub enum Ending {
+    /// At its last step, with what its network makes of the test split, where there is one.
+    Finished(Option<Outcome>),
+    /// Where the user wanted it to, after this many steps.
+    Interrupted(u64),
+}
+
+/// A step whose loss has not been looked at yet: that would wait for the device.
+struct Pending {
+    step: u64,
+    images: Vec<usize>,
+    loss: Tensor<1>,
+}
+
+impl Trainer<'_> {
+    /// Trains to the last step.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 1, where an image cannot be read, the disk does not take what is written, or
+    /// the loss stops being finite; what was saved before stays.
+    pub fn run(mut self) -> Result<Ending, Error> {
+        let started = Instant::now();
+        let mut batches = self.loader.batches(self.state.step);
+        let mut pending = Vec::new();
+        let mut clock = Clock::start();
+        let mut tested = None;
+        while self.state.step < self.plan.steps {
+            if self.interrupted.load(Ordering::Relaxed) {
+                self.look_at(&mut pending)?;
+                self.save()?;
+                return Ok(Ending::Interrupted(self.state.step));
+            }
+            let waiting = Instant::now();
+            let batch = batches.next().expect("training batches are endless");
+            let batch = batch.map_err(unreadable)?;
+            clock.waited(waiting);
+
+            let rate = self.plan.schedule.rate(self.state.step);
+            let loss = self.update(&batch, rate);
+            clock.images += batch.labels.len();
+            pending.push(Pending {
+                step: self.state.step,
+                images: batch.indices,
+                loss,
+            });
+            self.record.advance(self.state.step);
+
+            let (logs, evaluates, saves) = self.due();
+            if logs || evaluates || saves || self.is_cpu {
+                let loss = self.look_at(&mut pending)?;
+                if logs {
+                    self.log(batch.epoch, loss, rate, &mut clock)?;
+                }
+            }
+            if evaluates {
+                clock.pause();
+                tested = self.evaluate()?;
+                clock.go_on();
+            }
+            if saves {
+                clock.pause();
+                self.save()?;
+                clock.go_on();
+            }
+        }
+        self.finish(started, tested)
+    }
+
+    /// One update of the weights. Returns the loss of the batch.
+    fn update(&mut self, batch: &Batch, rate: f64) -> Tensor<1> {
+        let device = self.device.clone().autodiff();
+        let mut gradients = Gradients::new();
+        let mut loss: Option<Tensor<1>> = None;
+        for part in micro_batches(batch, self.plan.accumulate) {
+            let share = part.labels.len() as f64 / batch.labels.len() as f64;
+            let labels = labels_of(&part, &device);
+            let scores = self
+                .state
+                .model
+                .forward_train(evaluate::images_of(&part, &device));
+            let part_loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);
+            let mut found = part_loss.backward();
+            let more = parameters::take_gradients(&self.state.model, &mut found);
+            gradients = sgd::accumulate(gradients, more, share);
+            let part_loss = part_loss.inner() * share;
+            loss = Some(match loss {
+                Some(loss) => loss + part_loss,
+                None => part_loss,
+            });
+        }
+        if let Some(largest) = self.plan.clip_norm {
+            gradients = sgd::clip_norm(gradients, largest);
+        }
+        let model = self.state.model.clone();
+        self.state.model = self.state.sgd.step(model, gradients, rate);
+        if let Some(ema) = &mut self.state.ema {
+            ema.update(&self.state.model);
+        }
+        self.state.step += 1;
+        loss.expect("a batch has images")
+    }
+
+    /// Whether the step that was made is logged, evaluated after, saved after.
+    fn due(&self) -> (bool, bool, bool) {
+        let step = self.state.step;
+        let last = step == self.plan.steps;
+        let due = |every: u64| last || step.is_multiple_of(every);
+        (
+            due(self.plan.log.every),
+            due(self.plan.eval.every),
+            due(self.plan.checkpoint.every),
+        )
+    }
+
+    /// Waits for the losses that were not looked at yet, and returns the last.
+    fn look_at(&mut self, pending: &mut Vec<Pending>) -> Result<f64, Error> {
+        let mut last = f64::NAN;
+        for Pending { step, images, loss } in pending.drain(..) {
+            last = f64::from(loss.into_scalar::<f32>());
+            if !last.is_finite() {
+                return Err(self.diverged(step, images, last));
+            }
+        }
+        Ok(last)
+    }
+
+    fn diverged(&mut self, step: u64, images: Vec<usize>, loss: f64) -> Error {
+        let error = Error::failure(format!("the loss of step {step} is {loss}"))
+            .because(format!("the step's images were {images:?}"))
+            .with_hint(
+                "lower the learning rate (`--set schedule...`), warm it up, or set `clip_norm`; the \
+                 last checkpoint is from before this step",
+            );
+        match self
+            .record
+            .add(&Event::Diverged(Diverged { step, loss, images }))
+        {
+            Ok(()) => error,
+            Err(unwritten) => error.because(unwritten),
+        }
+    }
+
+    fn log(&mut self, epoch: u64, loss: f64, rate: f64, clock: &mut Clock) -> Result<(), Error> {
+        let (images_per_second, data_seconds) = clock.lap();
+        let event = Event::Step(Step {
+            step: self.state.step,
+            epoch: epoch + 1,
+            loss,
+            lr: rate,
+            images_per_second,
+            data_seconds,
+            top1: None,
+        });
+        self.record.add(&event).map_err(unwritable)
+    }
+
+    /// Evaluates every split. Returns what the network makes of the test split.
+    fn evaluate(&mut self) -> Result<Option<Outcome>, Error> {
+        let model = self.evaluated_model();
+        let mut tested = None;
+        for index in 0..self.splits.len() {
+            let Split { name, loader } = &self.splits[index];
+            let name = *name;
+            let outcome = evaluate::evaluate(&model, loader, &self.device).map_err(unreadable)?;
+            let event = Event::Eval(Eval {
+                step: self.state.step,
+                split: name.to_owned(),
+                top1: outcome.top(1),
+                top5: outcome.top(5),
+                loss: outcome.loss(),
+                images: outcome.predictions.len() as u64,
+            });
+            self.record.add(&event).map_err(unwritable)?;
+            match name {
+                VALIDATION => self.keep_if_best(&model, outcome.top(1))?,
+                _ => tested = Some(outcome),
+            }
+        }
+        Ok(tested)
+    }
+
+    /// The average of the weights where there is one, else the weights, ready for evaluation.
+    fn evaluated_model(&self) -> Model {
+        let model = self.state.model.valid();
+        match &self.state.ema {
+            // What `valid` returns shares no running statistics with the network in training.
+            Some(ema) => ema.apply(model),
+            None => model,
+        }
+    }
+
+    fn keep_if_best(&mut self, model: &Model, top1: f64) -> Result<(), Error> {
+        if self.state.best.is_some_and(|best| best.top1 >= top1) {
+            return Ok(());
+        }
+        let step = self.state.step;
+        self.state.best = Some(Best { step, top1 });
+        let path = self.folder.join(checkpoint::FOLDER).join(checkpoint::BEST);
+        self.write_model(&path, model)
+    }
+
+    fn write_model(&self, path: &Path, model: &Model) -> Result<(), Error> {
+        let card = Card {
+            step: self.state.step,
+            ..self.card.clone()
+        };
+        network::write(path, model, &card).map_err(unwritable)
+    }
+
+    fn save(&mut self) -> Result<(), Error> {
+        let path = checkpoint::write(&self.folder, &self.state, self.plan.checkpoint.keep)
+            .map_err(unwritable)?;
+        let step = self.state.step;
+        let event = Event::Checkpoint(journal::Checkpoint { step, path });
+        self.record.add(&event).map_err(unwritable)
+    }
+
+    fn finish(mut self, started: Instant, tested: Option<Outcome>) -> Result<Ending, Error> {
+        let model = self.evaluated_model();
+        // A run that was killed after its last checkpoint has its evaluation in the journal only.
+        let tested = match (tested, self.splits.iter().find(|split| split.name == TEST)) {
+            (None, Some(split)) => {
+                Some(evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?)
+            }
+            (tested, _) => tested,
+        };
+        self.write_model(&self.folder.join(MODEL), &model)?;
+        let event = Event::End(End {
+            step: self.state.step,
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        self.record.add(&event).map_err(unwritable)?;
+        Ok(Ending::Finished(tested))
+    }
+}
+
+/// What is trained on at a time: the batch in `count` parts, the last one shorter where it must be.
+fn micro_batches(batch: &Batch, count: usize) -> Vec<Batch> {
+    if count == 1 {
+        return vec![batch.clone()];
+    }
+    let images = batch.labels.len();
+    let part = images.div_ceil(count);
+    let values = batch.size.values();
+    (0..images)
+        .step_by(part)
+        .map(|start| {
+            let range = start..(start + part).min(images);
+            Batch {
+                epoch: batch.epoch,
+                index: batch.index,
+                indices: batch.indices[range.clone()].to_vec(),
+                images: batch.images[range.start * values..range.end * values].to_vec(),
+                size: batch.size,
+                labels: batch.labels[range].to_vec(),
+            }
+        })
+        .collect()
+}
+
+fn labels_of(batch: &Batch, device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = batch.labels.iter().map(|label| *label as i64).collect();
+    let shape = [labels.len()];
+    Tensor::from_data(TensorData::new(labels, shape), device)
+}
+
+fn unreadable(error: data::Error) -> Error {
+    Error::failure("cannot read the images").explained_by(error)
+}
+
+fn unwritable(error: files::Error) -> Error {
+    Error::failure("cannot write the run").explained_by(error)
+}
+
+/// The time between two logged steps, without that of evaluations and checkpoints.
+struct Clock {
+    since: Instant,
+    seconds: f64,
+    waited: f64,
+    images: usize,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            seconds: 0.0,
+            waited: 0.0,
+            images: 0,
+        }
+    }
+
+    fn waited(&mut self, since: Instant) {
+        self.waited += since.elapsed().as_secs_f64();
+    }
+
+    fn pause(&mut self) {
+        self.seconds += self.since.elapsed().as_secs_f64();
+    }
+
+    fn go_on(&mut self) {
+        self.since = Instant::now();
+    }
+
+    /// Images a second and seconds of waiting for data since the last lap.
+    fn lap(&mut self) -> (f64, f64) {
+        self.pause();
+        let measured = (self.images as f64 / self.seconds, self.waited);
+        *self = Self::start();
+        measured
+    }
+}
