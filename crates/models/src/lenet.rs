@@ -22,7 +22,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear};
+use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear, elementwise, flatten};
 use crate::{ConfigError, Init, Initialization, Tap};
 
 /// The network of section II.B.
@@ -98,7 +98,7 @@ impl LeNet {
         let x = tap.at("stage1", self.subsample.forward(x)); // [n, 6, 12, 12]
         let x = squash(self.conv2.forward(x)); // [n, 16, 8, 8]
         let x = tap.at("stage2", self.subsample.forward(x)); // [n, 16, 4, 4]
-        let x = x.flatten(1, 3); // [n, 256]
+        let x = flatten(x); // [n, 256]
         let x = squash(self.fc1.forward(x));
         let x = squash(self.fc2.forward(x));
         self.fc3.forward(x)
@@ -107,5 +107,5 @@ impl LeNet {
 
 /// `1.7159 tanh(2x/3)`: appendix A.
 fn squash<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    (x * (2.0 / 3.0)).tanh() * 1.7159
+    elementwise(x, |x| (x * (2.0 / 3.0)).tanh() * 1.7159)
 }

@@ -128,18 +128,20 @@ pub(crate) fn pointwise(
     images
 }
 
-/// A layer that looks at the whole image.
-pub(crate) fn global(images: Tensor<4>, kind: LayerKind) -> Tensor<4> {
+/// What looks at the whole image, which is a layer where it has a kind.
+pub(crate) fn global(images: Tensor<4>, kind: Option<LayerKind>) -> Tensor<4> {
     let [_, channels, height, width] = images.dims();
     let field = receptive_field(&images) + (height.max(width) - 1) * stride_of([height, width]);
-    note(TracedLayer {
-        kind,
-        parameter: None,
-        parameters: 0,
-        multiply_adds: 0,
-        output: vec![channels],
-        receptive_field: field,
-    });
+    if let Some(kind) = kind {
+        note(TracedLayer {
+            kind,
+            parameter: None,
+            parameters: 0,
+            multiply_adds: 0,
+            output: vec![channels],
+            receptive_field: field,
+        });
+    }
     filled(images.dims(), field, &images)
 }
 

@@ -74,3 +74,16 @@ fn receptive_fields_are_the_published_ones() {
         assert_eq!(last.receptive_field, expected, "{name}");
     }
 }
+
+/// 5, then 5 and 1, then 6 and 4 * 2, then 14 and 2: a value of S4 sees 16 pixels, and all of S4
+/// together the whole image.
+#[test]
+fn lenets_last_layers_see_the_whole_image() {
+    let entry = registry::find("lenet5").unwrap();
+    let fields: Vec<usize> = describe(&entry.architecture, entry.input())
+        .layers
+        .iter()
+        .map(|layer| layer.receptive_field)
+        .collect();
+    assert_eq!(fields, [5, 6, 14, 16, 28, 28, 28]);
+}

@@ -10,7 +10,7 @@ mod pool;
 pub use batch_norm::BatchNorm;
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use linear::Linear;
-pub use pool::{AvgPool2d, MaxPool2d, global_average};
+pub use pool::{AvgPool2d, MaxPool2d, flatten, global_average};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -47,4 +47,12 @@ pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
         return path.max_pair(shortcut);
     }
     path + shortcut
+}
+
+/// `function(x)`, which works on each value alone and which a trace therefore passes by.
+pub fn elementwise<const D: usize>(
+    x: Tensor<D>,
+    function: impl FnOnce(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    if trace::is_active() { x } else { function(x) }
 }

@@ -93,7 +93,7 @@ impl AvgPool2d {
 pub fn global_average(images: Tensor<4>) -> Tensor<2> {
     let [n, channels, height, width] = images.dims();
     let images = if trace::is_active() {
-        trace::global(images, LayerKind::GlobalAveragePool)
+        trace::global(images, Some(LayerKind::GlobalAveragePool))
     } else {
         images
     };
@@ -101,6 +101,16 @@ pub fn global_average(images: Tensor<4>) -> Tensor<2> {
         .reshape([n, channels, height * width])
         .mean_dim(2)
         .reshape([n, channels])
+}
+
+/// All values of an image in a row: `[n, channels, h, w]` to `[n, channels * h * w]`.
+pub fn flatten(images: Tensor<4>) -> Tensor<2> {
+    let images = if trace::is_active() {
+        trace::global(images, None)
+    } else {
+        images
+    };
+    images.flatten(1, 3)
 }
 
 fn pool_window(
