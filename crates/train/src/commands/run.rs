@@ -1,5 +1,6 @@
 //! `train --config ..`: a training run.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
@@ -68,6 +69,8 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         .with_channels(opened.size.channels);
 
     let prepared = Prepared::new(&plan, &opened, &architecture)?;
+    create_folder(&folder)?;
+    let _lock = files::lock(&folder).map_err(unwritable)?;
     let resumed = begin_or_resume(&plan, &folder, arguments.resume)?;
     if finished(&folder, &plan, resumed.as_ref()) {
         eprintln!("the run in `{}` is finished", folder.display());
@@ -110,8 +113,11 @@ fn run_folder(arguments: &RunArgs, file: &RecipeFile) -> PathBuf {
 }
 
 fn refuse_existing(folder: &Path) -> Result<(), Error> {
-    let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-    if !folder.exists() || is_empty {
+    // A run that could not begin leaves these two.
+    let is_empty = |name: &OsStr| name == files::LOCK || name == checkpoint::FOLDER;
+    let nothing = fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().all(|entry| is_empty(&entry.file_name())));
+    if !folder.exists() || nothing {
         return Ok(());
     }
     Err(
@@ -224,7 +230,7 @@ fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data
     ))
 }
 
-/// Makes the run folder, or finds the checkpoint in it to go on from.
+/// Begins the run in its folder, or finds the checkpoint in it to go on from.
 fn begin_or_resume(
     plan: &Plan,
     folder: &Path,
@@ -232,7 +238,6 @@ fn begin_or_resume(
 ) -> Result<Option<checkpoint::Checkpoint>, Error> {
     let path = folder.join(report::PLAN);
     if !resume || !path.exists() {
-        create_folder(folder)?;
         files::replace(&path, plan.to_toml().as_bytes()).map_err(unwritable)?;
         return Ok(None);
     }
