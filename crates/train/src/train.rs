@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use data::{Batch, Loader};
+use data::{Batch, Loader, Source};
 use models::{Model, parameters};
 
 use crate::checkpoint::{self, Best, State};
@@ -19,6 +19,7 @@ use crate::loss;
 use crate::network::{self, Card};
 use crate::plan::Plan;
 use crate::record::Record;
+use crate::report::{self, Evaluation};
 use crate::sgd::{self, Gradients};
 
 /// The model file of a run.
@@ -32,7 +33,9 @@ pub const TEST: &str = "test";
 pub struct Split {
     /// Its name.
     pub name: &'static str,
-    /// Its images.
+    /// Its images as they are.
+    pub source: Source,
+    /// Its images as the network sees them.
     pub loader: Loader,
 }
 
@@ -62,8 +65,8 @@ pub struct Trainer<'a> {
 
 /// How a run ended.
 pub enum Ending {
-    /// At its last step, with what its network makes of the test split, where there is one.
-    Finished(Option<Outcome>),
+    /// At its last step.
+    Finished,
     /// Where the user wanted it to, after this many steps.
     Interrupted(u64),
 }
@@ -235,9 +238,10 @@ impl Trainer<'_> {
         let model = self.evaluated_model();
         let mut tested = None;
         for index in 0..self.splits.len() {
-            let Split { name, loader } = &self.splits[index];
-            let name = *name;
-            let outcome = evaluate::evaluate(&model, loader, &self.device).map_err(unreadable)?;
+            let split = &self.splits[index];
+            let name = split.name;
+            let outcome =
+                evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?;
             let event = Event::Eval(Eval {
                 step: self.state.step,
                 split: name.to_owned(),
@@ -293,20 +297,26 @@ impl Trainer<'_> {
 
     fn finish(mut self, started: Instant, tested: Option<Outcome>) -> Result<Ending, Error> {
         let model = self.evaluated_model();
-        // A run that was killed after its last checkpoint has its evaluation in the journal only.
-        let tested = match (tested, self.splits.iter().find(|split| split.name == TEST)) {
-            (None, Some(split)) => {
-                Some(evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?)
-            }
-            (tested, _) => tested,
-        };
         self.write_model(&self.folder.join(MODEL), &model)?;
+        if let Some(split) = self.splits.iter().find(|split| split.name == TEST) {
+            let outcome = match tested {
+                Some(outcome) => outcome,
+                // The run was killed after its last checkpoint: its journal has the figures only.
+                None => {
+                    evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?
+                }
+            };
+            Evaluation::of_last(split.name, &outcome, &self.card.classes, &split.source)
+                .map_err(unreadable)?
+                .write(&self.folder.join(report::EVALUATION))
+                .map_err(unwritable)?;
+        }
         let event = Event::End(End {
             step: self.state.step,
             seconds: started.elapsed().as_secs_f64(),
         });
         self.record.add(&event).map_err(unwritable)?;
-        Ok(Ending::Finished(tested))
+        Ok(Ending::Finished)
     }
 }
 
