@@ -32,7 +32,7 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>
         return Ok(deviation);
     }
     Err(D::Error::custom(format!(
-        "expected a number above 0, found {deviation}"
+        "expected a number above 0, found `{deviation}`"
     )))
 }
 
