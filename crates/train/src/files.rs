@@ -1,10 +1,13 @@
 //! Reading, and whole replacing, of the files in a run folder.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::Hinted;
+
+/// The file whose lock is the folder's.
+pub const LOCK: &str = ".lock";
 
 /// Why a file of a run folder cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,12 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another process writes into the folder.
+    #[error("`{}` is in use by another process", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
     },
     /// A line of a journal is not an event.
     #[error("`{}` is damaged at line {line}", path.display())]
@@ -90,6 +99,9 @@ impl Hinted for Error {
                 }
                 _ => None,
             },
+            Self::Busy { .. } => {
+                Some("wait until it ends, or choose another folder with `--run-dir DIR`".into())
+            }
             Self::Line { line, .. } => Some(format!(
                 "restore the file from a copy, or delete line {line}: only that event is lost"
             )),
@@ -118,6 +130,24 @@ impl Error {
 
 /// A result whose error names the file.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Makes the folder this process's own for as long as the returned file lives; a process that ends,
+/// however it ends, gives it back.
+///
+/// # Errors
+///
+/// [`Error::Busy`] where it is another's, [`Error::Write`] where the folder cannot be written.
+pub fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let file = File::create(&path).map_err(Error::writing(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Busy {
+            path: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(Error::Write { path, source }),
+    }
+}
 
 /// Replaces a file by `bytes`: whoever reads it, even after a crash, finds the old content or the new, never a part.
 ///
@@ -180,6 +210,16 @@ mod tests {
         replace(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_locked_folder_is_busy_until_it_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = lock(folder.path()).unwrap();
+        let busy = lock(folder.path()).unwrap_err();
+        assert!(matches!(busy, Error::Busy { .. }), "{busy}");
+        drop(held);
+        lock(folder.path()).unwrap();
     }
 
     #[test]

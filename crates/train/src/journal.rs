@@ -94,7 +94,7 @@ pub struct Step {
     /// Seconds spent waiting for data since the last logged step.
     #[serde(with = "number")]
     pub data_seconds: f64,
-    /// Percent of this step's (augmented) images classified right, where that is measured.
+    /// Percent of the (augmented) images since the last logged step that were classified right, where that is measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top1: Option<f64>,
 }

@@ -102,8 +102,11 @@ fn direction(
     }
 }
 
-/// `sum + scale * more`, parameter by parameter.
+/// `sum + scale * more`, parameter by parameter; an empty sum is zero.
 pub fn accumulate(sum: Gradients, more: Gradients, scale: f64) -> Gradients {
+    if sum.is_empty() && scale == 1.0 {
+        return more;
+    }
     let scaled = more.into_iter().map(|gradient| gradient.map(|g| g * scale));
     if sum.is_empty() {
         return scaled.collect();
@@ -136,4 +139,104 @@ pub fn clip_norm(gradients: Gradients, largest: f64) -> Gradients {
         .into_iter()
         .map(|gradient| gradient.map(|g| g * scale.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::{Module, Param, ParamId};
+    use burn::tensor::Device;
+
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Weights {
+        weight: Param<Tensor<1>>,
+        bias: Param<Tensor<1>>,
+    }
+
+    const DECAYED: recipe::Sgd = recipe::Sgd {
+        momentum: 0.9,
+        weight_decay: 0.1,
+        dampening: 0.0,
+        nesterov: false,
+        decay_exclude: Vec::new(),
+    };
+
+    fn parameter(value: f32) -> Param<Tensor<1>> {
+        let device = Device::flex().autodiff();
+        let value = Tensor::from_data([value], &device).require_grad();
+        Param::initialized(ParamId::new(), value)
+    }
+
+    /// Weight and bias after three steps at rate 0.1 from 1 and -2, with gradients of 0.5 and 1.
+    fn three_steps(settings: recipe::Sgd) -> Vec<f32> {
+        let mut sgd = Sgd::new(settings);
+        let mut model = Weights {
+            weight: parameter(1.0),
+            bias: parameter(-2.0),
+        };
+        for _ in 0..3 {
+            let gradients = [0.5, 1.0].map(|g| Some(Tensor::from_data([g], &Device::flex())));
+            model = sgd.step(model, gradients.to_vec(), 0.1);
+        }
+        parameters::values(&model)
+            .into_iter()
+            .map(|value| value.into_scalar())
+            .collect()
+    }
+
+    fn assert_close(found: &[f32], expected: [f32; 2]) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+    }
+
+    /// From `torch.optim.SGD` of PyTorch 2.15 on two scalars with the same gradients.
+    #[test]
+    fn steps_are_pytorchs() {
+        assert_close(&three_steps(DECAYED), GOLDEN_PLAIN);
+        let nesterov = recipe::Sgd {
+            nesterov: true,
+            ..DECAYED
+        };
+        assert_close(&three_steps(nesterov), GOLDEN_NESTEROV);
+        let dampened = recipe::Sgd {
+            dampening: 0.5,
+            ..DECAYED
+        };
+        assert_close(&three_steps(dampened), GOLDEN_DAMPENED);
+        let bias_free = recipe::Sgd {
+            decay_exclude: vec![ParameterKind::Bias],
+            ..DECAYED
+        };
+        assert_close(&three_steps(bias_free), GOLDEN_BIAS_FREE);
+    }
+
+    #[test]
+    fn gradients_are_clipped_by_their_norm_over_all_parameters() {
+        let gradient = |values: [f32; 2]| Some(Tensor::<1>::from_data(values, &Device::flex()));
+        let gradients = vec![gradient([3.0, 0.0]), None, gradient([0.0, 4.0])];
+        let clipped = clip_norm(gradients.clone(), 1.0);
+        let values: Vec<f32> = clipped
+            .iter()
+            .flatten()
+            .flat_map(|g| g.clone().into_data().try_to_vec::<f32>().unwrap())
+            .collect();
+        for (found, expected) in values.iter().zip([0.6, 0.0, 0.0, 0.8]) {
+            assert!((found - expected).abs() < 1e-6, "{found} is not {expected}");
+        }
+        let untouched = clip_norm(gradients, 10.0);
+        let first: Vec<f32> = untouched[0]
+            .clone()
+            .unwrap()
+            .into_data()
+            .try_to_vec()
+            .unwrap();
+        assert_eq!(first, [3.0, 0.0]);
+    }
+
+    const GOLDEN_PLAIN: [f32; 2] = [0.6662740, -2.4449680];
+    const GOLDEN_NESTEROV: [f32; 2] = [0.5253636, -2.6328485];
+    const GOLDEN_DAMPENED: [f32; 2] = [0.7516885, -2.3310819];
+    const GOLDEN_BIAS_FREE: [f32; 2] = [0.6662740, -2.5609999];
 }

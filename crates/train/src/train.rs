@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use data::{Batch, Loader};
+use data::{Batch, Loader, Source};
 use models::{Model, parameters};
 
 use crate::checkpoint::{self, Best, State};
@@ -19,6 +19,7 @@ use crate::loss;
 use crate::network::{self, Card};
 use crate::plan::Plan;
 use crate::record::Record;
+use crate::report::{self, Evaluation};
 use crate::sgd::{self, Gradients};
 
 /// The model file of a run.
@@ -32,7 +33,9 @@ pub const TEST: &str = "test";
 pub struct Split {
     /// Its name.
     pub name: &'static str,
-    /// Its images.
+    /// Its images as they are.
+    pub source: Source,
+    /// Its images as the network sees them.
     pub loader: Loader,
 }
 
@@ -62,17 +65,25 @@ pub struct Trainer<'a> {
 
 /// How a run ended.
 pub enum Ending {
-    /// At its last step, with what its network makes of the test split, where there is one.
-    Finished(Option<Outcome>),
+    /// At its last step.
+    Finished,
     /// Where the user wanted it to, after this many steps.
     Interrupted(u64),
 }
 
-/// A step whose loss has not been looked at yet: that would wait for the device.
+/// What an update of the weights tells, on the device.
+struct Update {
+    /// The loss of its batch.
+    loss: Tensor<1>,
+    /// How many of its images were classified right.
+    right: Tensor<1, Int>,
+}
+
+/// A step whose update has not been looked at yet: that would wait for the device.
 struct Pending {
     step: u64,
     images: Vec<usize>,
-    loss: Tensor<1>,
+    update: Update,
 }
 
 impl Trainer<'_> {
@@ -86,70 +97,67 @@ impl Trainer<'_> {
         let started = Instant::now();
         let mut batches = self.loader.batches(self.state.step);
         let mut pending = Vec::new();
-        let mut clock = Clock::start();
+        let mut lap = Lap::start();
         let mut tested = None;
         while self.state.step < self.plan.steps {
             if self.interrupted.load(Ordering::Relaxed) {
-                self.look_at(&mut pending)?;
+                self.look_at(&mut pending, &mut lap)?;
                 self.save()?;
                 return Ok(Ending::Interrupted(self.state.step));
             }
             let waiting = Instant::now();
             let batch = batches.next().expect("training batches are endless");
             let batch = batch.map_err(unreadable)?;
-            clock.waited(waiting);
+            lap.waited(waiting);
 
             let rate = self.plan.schedule.rate(self.state.step);
-            let loss = self.update(&batch, rate);
-            clock.images += batch.labels.len();
+            let update = self.update(&batch, rate);
             pending.push(Pending {
                 step: self.state.step,
                 images: batch.indices,
-                loss,
+                update,
             });
             self.record.advance(self.state.step);
 
             let (logs, evaluates, saves) = self.due();
             if logs || evaluates || saves || self.is_cpu {
-                let loss = self.look_at(&mut pending)?;
+                self.look_at(&mut pending, &mut lap)?;
                 if logs {
-                    self.log(batch.epoch, loss, rate, &mut clock)?;
+                    self.log(batch.epoch, rate, &lap)?;
+                    lap = Lap::start();
                 }
             }
             if evaluates {
-                clock.pause();
-                tested = self.evaluate()?;
-                clock.go_on();
+                tested = lap.without(|| self.evaluate())?;
             }
             if saves {
-                clock.pause();
-                self.save()?;
-                clock.go_on();
+                lap.without(|| self.save())?;
             }
         }
         self.finish(started, tested)
     }
 
-    /// One update of the weights. Returns the loss of the batch.
-    fn update(&mut self, batch: &Batch, rate: f64) -> Tensor<1> {
+    /// One update of the weights.
+    fn update(&mut self, batch: &Batch, rate: f64) -> Update {
         let device = self.device.clone().autodiff();
         let mut gradients = Gradients::new();
-        let mut loss: Option<Tensor<1>> = None;
+        let mut told: Option<Update> = None;
         for part in micro_batches(batch, self.plan.accumulate) {
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
             let labels = labels_of(&part, &device);
-            let scores = self
-                .state
-                .model
-                .forward_train(evaluate::images_of(&part, &device));
-            let part_loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);
-            let mut found = part_loss.backward();
+            let scores = (self.state.model).forward_train(evaluate::images_of(&part, &device));
+            let right = count_right(&scores.logits, &labels);
+            let loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);
+            let mut found = loss.backward();
             let more = parameters::take_gradients(&self.state.model, &mut found);
             gradients = sgd::accumulate(gradients, more, share);
-            let part_loss = part_loss.inner() * share;
-            loss = Some(match loss {
-                Some(loss) => loss + part_loss,
-                None => part_loss,
+            let loss = loss.inner() * share;
+            told = Some(match told {
+                Some(sum) => Update {
+                    loss: sum.loss + loss,
+                    right: sum.right + right,
+                },
+                None => Update { loss, right },
             });
         }
         if let Some(largest) = self.plan.clip_norm {
@@ -161,7 +169,7 @@ impl Trainer<'_> {
             ema.update(&self.state.model);
         }
         self.state.step += 1;
-        loss.expect("a batch has images")
+        told.expect("a batch has images")
     }
 
     /// Whether the step that was made is logged, evaluated after, saved after.
@@ -176,16 +184,23 @@ impl Trainer<'_> {
         )
     }
 
-    /// Waits for the losses that were not looked at yet, and returns the last.
-    fn look_at(&mut self, pending: &mut Vec<Pending>) -> Result<f64, Error> {
-        let mut last = f64::NAN;
-        for Pending { step, images, loss } in pending.drain(..) {
-            last = f64::from(loss.into_scalar::<f32>());
-            if !last.is_finite() {
-                return Err(self.diverged(step, images, last));
+    /// Waits for the updates that were not looked at yet.
+    fn look_at(&mut self, pending: &mut Vec<Pending>, lap: &mut Lap) -> Result<(), Error> {
+        for Pending {
+            step,
+            images,
+            update,
+        } in pending.drain(..)
+        {
+            let loss = f64::from(update.loss.into_scalar::<f32>());
+            if !loss.is_finite() {
+                return Err(self.diverged(step, images, loss));
             }
+            lap.loss = loss;
+            lap.images += images.len();
+            lap.right += update.right.into_scalar::<i64>() as usize;
         }
-        Ok(last)
+        Ok(())
     }
 
     fn diverged(&mut self, step: u64, images: Vec<usize>, loss: f64) -> Error {
@@ -204,16 +219,16 @@ impl Trainer<'_> {
         }
     }
 
-    fn log(&mut self, epoch: u64, loss: f64, rate: f64, clock: &mut Clock) -> Result<(), Error> {
-        let (images_per_second, data_seconds) = clock.lap();
+    fn log(&mut self, epoch: u64, rate: f64, lap: &Lap) -> Result<(), Error> {
+        let images = lap.images as f64;
         let event = Event::Step(Step {
             step: self.state.step,
             epoch: epoch + 1,
-            loss,
+            loss: lap.loss,
             lr: rate,
-            images_per_second,
-            data_seconds,
-            top1: None,
+            images_per_second: images / lap.seconds(),
+            data_seconds: lap.waited,
+            top1: Some(100.0 * lap.right as f64 / images),
         });
         self.record.add(&event).map_err(unwritable)
     }
@@ -223,9 +238,10 @@ impl Trainer<'_> {
         let model = self.evaluated_model();
         let mut tested = None;
         for index in 0..self.splits.len() {
-            let Split { name, loader } = &self.splits[index];
-            let name = *name;
-            let outcome = evaluate::evaluate(&model, loader, &self.device).map_err(unreadable)?;
+            let split = &self.splits[index];
+            let name = split.name;
+            let outcome =
+                evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?;
             let event = Event::Eval(Eval {
                 step: self.state.step,
                 split: name.to_owned(),
@@ -281,20 +297,26 @@ impl Trainer<'_> {
 
     fn finish(mut self, started: Instant, tested: Option<Outcome>) -> Result<Ending, Error> {
         let model = self.evaluated_model();
-        // A run that was killed after its last checkpoint has its evaluation in the journal only.
-        let tested = match (tested, self.splits.iter().find(|split| split.name == TEST)) {
-            (None, Some(split)) => {
-                Some(evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?)
-            }
-            (tested, _) => tested,
-        };
         self.write_model(&self.folder.join(MODEL), &model)?;
+        if let Some(split) = self.splits.iter().find(|split| split.name == TEST) {
+            let outcome = match tested {
+                Some(outcome) => outcome,
+                // The run was killed after its last checkpoint: its journal has the figures only.
+                None => {
+                    evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?
+                }
+            };
+            Evaluation::of_last(split.name, &outcome, &self.card.classes, &split.source)
+                .map_err(unreadable)?
+                .write(&self.folder.join(report::EVALUATION))
+                .map_err(unwritable)?;
+        }
         let event = Event::End(End {
             step: self.state.step,
             seconds: started.elapsed().as_secs_f64(),
         });
         self.record.add(&event).map_err(unwritable)?;
-        Ok(Ending::Finished(tested))
+        Ok(Ending::Finished)
     }
 }
 
@@ -336,21 +358,30 @@ fn unwritable(error: files::Error) -> Error {
     Error::failure("cannot write the run").explained_by(error)
 }
 
-/// The time between two logged steps, without that of evaluations and checkpoints.
-struct Clock {
-    since: Instant,
-    seconds: f64,
-    waited: f64,
-    images: usize,
+fn count_right(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> Tensor<1, Int> {
+    let predicted = logits.clone().inner().argmax(1).squeeze_dim::<1>(1);
+    predicted.equal(labels.clone().inner()).int().sum()
 }
 
-impl Clock {
+/// The steps since the last logged one, without the time of evaluations and checkpoints.
+struct Lap {
+    since: Instant,
+    paused: f64,
+    waited: f64,
+    images: usize,
+    right: usize,
+    loss: f64,
+}
+
+impl Lap {
     fn start() -> Self {
         Self {
             since: Instant::now(),
-            seconds: 0.0,
+            paused: 0.0,
             waited: 0.0,
             images: 0,
+            right: 0,
+            loss: f64::NAN,
         }
     }
 
@@ -358,19 +389,14 @@ impl Clock {
         self.waited += since.elapsed().as_secs_f64();
     }
 
-    fn pause(&mut self) {
-        self.seconds += self.since.elapsed().as_secs_f64();
+    fn without<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let result = work();
+        self.paused += started.elapsed().as_secs_f64();
+        result
     }
 
-    fn go_on(&mut self) {
-        self.since = Instant::now();
-    }
-
-    /// Images a second and seconds of waiting for data since the last lap.
-    fn lap(&mut self) -> (f64, f64) {
-        self.pause();
-        let measured = (self.images as f64 / self.seconds, self.waited);
-        *self = Self::start();
-        measured
+    fn seconds(&self) -> f64 {
+        self.since.elapsed().as_secs_f64() - self.paused
     }
 }

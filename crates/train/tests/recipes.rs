@@ -1,7 +1,7 @@
 //! What bad recipes and bad `--set`s are told, and what good ones become.
 
 use models::Initialization;
-use train::commands::NAMES;
+use train::commands::with_names;
 use train::configs::{self, ConfigFile};
 use train::error::Error;
 use train::plan::{Circumstances, DatasetFacts, Plan};
@@ -41,7 +41,7 @@ fn file(text: &str) -> ConfigFile {
 
 fn read(text: &str, set: &[&str]) -> Result<RecipeFile, Error> {
     let set: Vec<_> = set.iter().map(|argument| argument.to_string()).collect();
-    RecipeFile::read(&file(text), &set, &NAMES)
+    with_names(|names| RecipeFile::read(&file(text), &set, names))
 }
 
 fn recipe(set: &[&str]) -> Recipe {
@@ -498,7 +498,7 @@ fn he_2015_is_to_the_letter_of_section_4_2() {
     for kind in ["plain", "resnet"] {
         for depth in [20, 32, 44, 56, 110] {
             let file = configs::find(&format!("he2015/{kind}{depth}.toml")).unwrap();
-            let read = RecipeFile::read(&file, &[], &NAMES).unwrap();
+            let read = with_names(|names| RecipeFile::read(&file, &[], names)).unwrap();
             let plan = Plan::new(&read, &cifar10(), &cpu()).unwrap();
             assert_eq!(
                 (plan.name, plan.model.name),

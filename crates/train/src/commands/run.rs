@@ -1,12 +1,13 @@
 //! `train --config ..`: a training run.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use data::{Loader, LoaderConfig, Opened, Pixels, Source, Subset};
+use data::{Loader, LoaderConfig, Opened, Source, Subset};
 use models::weights::Weights;
 use models::{Architecture, Description, Init, Model};
 
@@ -16,7 +17,6 @@ use crate::cli::RunArgs;
 use crate::device::{self, Choice};
 use crate::ema::Ema;
 use crate::error::Error;
-use crate::evaluate::Outcome;
 use crate::fault::Fault;
 use crate::files;
 use crate::journal::{self, Event, Note, Resume, Start};
@@ -26,15 +26,13 @@ use crate::preprocess::{self, Preprocessing};
 use crate::progress::{self, Machine};
 use crate::recipe::{Optimizer, RecipeFile};
 use crate::record::Record;
-use crate::report::{self, Evaluation, Misjudged};
+use crate::report;
 use crate::sgd::Sgd;
 use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
 use crate::{configs, datasets};
 
 /// What the shell expects of a program that a signal stopped.
 const INTERRUPTED: u8 = 130;
-/// How many of the test images with the highest loss the report shows.
-const WORST: usize = 24;
 /// Batches that are prepared ahead for each worker.
 const QUEUE: usize = 4;
 
@@ -68,8 +66,13 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         .with_channels(opened.size.channels);
 
     let prepared = Prepared::new(&plan, &opened, &architecture)?;
+    create_folder(&folder)?;
+    let _lock = files::lock(&folder).map_err(unwritable)?;
     let resumed = begin_or_resume(&plan, &folder, arguments.resume)?;
     if finished(&folder, &plan, resumed.as_ref()) {
+        if !folder.join(report::REPORT).exists() {
+            report::write(&folder).map_err(unreported)?;
+        }
         eprintln!("the run in `{}` is finished", folder.display());
         return Ok(ExitCode::SUCCESS);
     }
@@ -110,8 +113,11 @@ fn run_folder(arguments: &RunArgs, file: &RecipeFile) -> PathBuf {
 }
 
 fn refuse_existing(folder: &Path) -> Result<(), Error> {
-    let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
-    if !folder.exists() || is_empty {
+    // A run that could not begin leaves these two.
+    let is_empty = |name: &OsStr| name == files::LOCK || name == checkpoint::FOLDER;
+    let nothing = fs::read_dir(folder)
+        .is_ok_and(|entries| entries.flatten().all(|entry| is_empty(&entry.file_name())));
+    if !folder.exists() || nothing {
         return Ok(());
     }
     Err(
@@ -176,10 +182,18 @@ impl Prepared {
         let mut splits = Vec::new();
         for (name, source) in [(VALIDATION, validation), (TEST, opened.test.clone())] {
             if let Some(source) = source {
-                let transforms = preprocessing.test.clone();
-                let loader = Loader::ordered(source, transforms, plan.eval.batch, plan.workers)
-                    .map_err(preprocess::misfit)?;
-                splits.push(Split { name, loader });
+                let loader = Loader::ordered(
+                    source.clone(),
+                    preprocessing.test.clone(),
+                    plan.eval.batch,
+                    plan.workers,
+                )
+                .map_err(preprocess::misfit)?;
+                splits.push(Split {
+                    name,
+                    source,
+                    loader,
+                });
             }
         }
         for size in splits
@@ -224,7 +238,7 @@ fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data
     ))
 }
 
-/// Makes the run folder, or finds the checkpoint in it to go on from.
+/// Begins the run in its folder, or finds the checkpoint in it to go on from.
 fn begin_or_resume(
     plan: &Plan,
     folder: &Path,
@@ -232,7 +246,6 @@ fn begin_or_resume(
 ) -> Result<Option<checkpoint::Checkpoint>, Error> {
     let path = folder.join(report::PLAN);
     if !resume || !path.exists() {
-        create_folder(folder)?;
         files::replace(&path, plan.to_toml().as_bytes()).map_err(unwritable)?;
         return Ok(None);
     }
@@ -271,6 +284,10 @@ fn create_folder(folder: &Path) -> Result<(), Error> {
 
 fn unwritable(error: files::Error) -> Error {
     Error::failure("cannot write the run").explained_by(error)
+}
+
+fn unreported(error: files::Error) -> Error {
+    Error::failure("cannot write the report").explained_by(error)
 }
 
 fn finished(folder: &Path, plan: &Plan, resumed: Option<&checkpoint::Checkpoint>) -> bool {
@@ -321,7 +338,6 @@ fn train(
         record.add(&event).map_err(unwritable)?;
     }
 
-    let test = opened.test.clone();
     let trainer = Trainer {
         plan,
         folder: folder.to_owned(),
@@ -347,15 +363,8 @@ fn train(
             );
             Ok(ExitCode::from(INTERRUPTED))
         }
-        Ending::Finished(tested) => {
-            if let (Some(outcome), Some(test)) = (tested, test) {
-                let evaluation = evaluation(&outcome, &opened.classes, &test)?;
-                evaluation
-                    .write(&folder.join(report::EVALUATION))
-                    .map_err(unwritable)?;
-            }
-            let report = report::write(folder)
-                .map_err(|error| Error::failure("cannot write the report").explained_by(error))?;
+        Ending::Finished => {
+            let report = report::write(folder).map_err(unreported)?;
             eprintln!("model  {}", folder.join(MODEL).display());
             eprintln!("report {}", report.display());
             Ok(ExitCode::SUCCESS)
@@ -485,52 +494,4 @@ fn watch_for_interrupts() -> Arc<AtomicBool> {
         eprintln!("note: an interrupt will not save the run: {error}");
     }
     interrupted
-}
-
-fn evaluation(outcome: &Outcome, classes: &[String], test: &Source) -> Result<Evaluation, Error> {
-    let worst: Result<Vec<Misjudged>, data::Error> = outcome
-        .worst(WORST)
-        .into_iter()
-        .map(|prediction| {
-            let image = test.get(prediction.index)?.image;
-            let (size, pixels) = (image.size, drawable(image.pixels));
-            Ok(Misjudged {
-                index: prediction.index,
-                label: prediction.label,
-                predicted: prediction.predicted,
-                probability: prediction.probability,
-                loss: prediction.loss,
-                png: report::png_in_base64(size.channels, size.height, size.width, &pixels),
-            })
-        })
-        .collect();
-    Ok(Evaluation {
-        split: TEST.into(),
-        checkpoint: "last".into(),
-        chosen_by: None,
-        images: outcome.predictions.len() as u64,
-        top1: outcome.top(1),
-        top5: outcome.top(5),
-        loss: outcome.loss(),
-        classes: classes.to_vec(),
-        confusion: outcome.confusion(classes.len()),
-        worst: worst
-            .map_err(|error| Error::failure("cannot read the images").explained_by(error))?,
-    })
-}
-
-/// Bytes as they are; numbers from their smallest, black, to their largest, white.
-fn drawable(pixels: Pixels) -> Vec<u8> {
-    match pixels {
-        Pixels::U8(bytes) => bytes,
-        Pixels::F32(values) => {
-            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let range = (most - least).max(f32::MIN_POSITIVE);
-            values
-                .iter()
-                .map(|v| ((v - least) / range * 255.0).round() as u8)
-                .collect()
-        }
-    }
 }

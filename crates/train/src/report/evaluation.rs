@@ -5,10 +5,15 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use data::{Image, Pixels, Source};
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::{Outcome, Prediction};
 use crate::files::{self, Error, Result};
 use crate::journal::number;
+
+/// How many of the images with the highest loss are shown.
+const WORST: usize = 24;
 
 /// The evaluation of a checkpoint on a split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,6 +64,39 @@ pub struct Misjudged {
 }
 
 impl Evaluation {
+    /// The evaluation of a run's last checkpoint: `source` has the images of the split as they are.
+    ///
+    /// # Errors
+    ///
+    /// Where an image cannot be read.
+    pub fn of_last(
+        split: &str,
+        outcome: &Outcome,
+        classes: &[String],
+        source: &Source,
+    ) -> std::result::Result<Self, data::Error> {
+        let worst: std::result::Result<Vec<Misjudged>, data::Error> = outcome
+            .worst(WORST)
+            .into_iter()
+            .map(|prediction| {
+                let image = source.get(prediction.index)?.image;
+                Ok(Misjudged::new(prediction, image))
+            })
+            .collect();
+        Ok(Self {
+            split: split.to_owned(),
+            checkpoint: "last".into(),
+            chosen_by: None,
+            images: outcome.predictions.len() as u64,
+            top1: outcome.top(1),
+            top5: outcome.top(5),
+            loss: outcome.loss(),
+            classes: classes.to_vec(),
+            confusion: outcome.confusion(classes.len()),
+            worst: worst?,
+        })
+    }
+
     /// Reads the file of an evaluation; `None` where there is none.
     ///
     /// # Errors
@@ -127,6 +165,19 @@ impl Evaluation {
 }
 
 impl Misjudged {
+    fn new(prediction: &Prediction, image: Image) -> Self {
+        let size = image.size;
+        let pixels = drawable(image.pixels);
+        Self {
+            index: prediction.index,
+            label: prediction.label,
+            predicted: prediction.predicted,
+            probability: prediction.probability,
+            loss: prediction.loss,
+            png: png_in_base64(size.channels, size.height, size.width, &pixels),
+        }
+    }
+
     fn check(&self, classes: usize) -> std::result::Result<(), String> {
         let Self {
             index,
@@ -147,6 +198,20 @@ impl Misjudged {
             _ => Err(format!(
                 "expected a PNG in base64 for image {index}, found something else"
             )),
+        }
+    }
+}
+
+/// Bytes as they are; numbers from their smallest, black, to their largest, white.
+fn drawable(pixels: Pixels) -> Vec<u8> {
+    match pixels {
+        Pixels::U8(bytes) => bytes,
+        Pixels::F32(values) => {
+            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let range = (most - least).max(f32::MIN_POSITIVE);
+            let level = |value: f32| ((value - least) / range * 255.0).round() as u8;
+            values.into_iter().map(level).collect()
         }
     }
 }

@@ -694,7 +694,7 @@ fn worst(evaluation: &Evaluation) -> Markup {
         @if !worst.is_empty() {
             section {
                 h2 { "Worst-classified images" }
-                p.quiet { "The " (worst.len()) " images of the " (split) " split with the highest loss: the true class, then the predicted one." }
+                p.quiet { "The " (worst.len()) " images of the " (split) " split with the highest loss: the true class, then the predicted one, coloured where it is wrong." }
                 ul.images { @for image in worst { (misjudged(image, classes, split)) } }
             }
         }
@@ -715,7 +715,7 @@ fn misjudged(image: &Misjudged, classes: &[String], split: &str) -> Markup {
         li {
             img src=(format!("data:image/png;base64,{png}")) alt=(format!("{split} image {index}"));
             strong { (truth) } br;
-            span.said { "→ " (said) " " (format!("{:.1} %", 100.0 * probability)) } br;
+            span.wrong[label != predicted] { "→ " (said) " " (format!("{:.1} %", 100.0 * probability)) } br;
             span.quiet { "no. " (index) ", loss " (format!("{loss:.2}")) }
         }
     }
