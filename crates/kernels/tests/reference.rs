@@ -308,7 +308,7 @@ fn batch_norm_in_evaluation_uses_the_given_statistics() {
                 0 => (2.0, 0.5, 0.25, 4.0),
                 _ => (3.0, -0.5, -0.25, 0.25),
             };
-            (images.values[index] - mean) / (variance + EPSILON as f64).sqrt() * weight + bias
+            (images.values[index] - mean) / (variance + EPSILON).sqrt() * weight + bias
         })
         .collect();
     assert_close("output", found.into_data(), &expected);

@@ -9,6 +9,10 @@ use crate::resnet::ResNet;
 
 /// A network of any family.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a program holds a few networks, and moves them rarely"
+)]
 pub enum Model {
     /// LeNet-5.
     LeNet(LeNet),

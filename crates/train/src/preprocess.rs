@@ -56,7 +56,7 @@ fn resolve(
         },
         recipe::Transform::PcaColor { std } => Transform::PcaColor {
             std: *std as f32,
-            pca: match published.and_then(|statistics| statistics.pca.clone()) {
+            pca: match published.and_then(|statistics| statistics.pca) {
                 Some(pca) => pca,
                 None => statistics::pca(train)?,
             },

@@ -235,8 +235,8 @@ mod tests {
         assert_eq!(first, [3.0, 0.0]);
     }
 
-    const GOLDEN_PLAIN: [f32; 2] = [0.6662740, -2.4449680];
+    const GOLDEN_PLAIN: [f32; 2] = [0.666_274, -2.444_968];
     const GOLDEN_NESTEROV: [f32; 2] = [0.5253636, -2.6328485];
     const GOLDEN_DAMPENED: [f32; 2] = [0.7516885, -2.3310819];
-    const GOLDEN_BIAS_FREE: [f32; 2] = [0.6662740, -2.5609999];
+    const GOLDEN_BIAS_FREE: [f32; 2] = [0.666_274, -2.561];
 }
