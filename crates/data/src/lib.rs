@@ -6,6 +6,8 @@
 //!
 //! No tensors, no TOML, no printing, no clock.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 pub mod augment;
 mod dataset;
 mod error;

@@ -17,6 +17,8 @@
 //! assert_eq!(conv2d(images, weight, options).dims(), [1, 16, 8, 8]);
 //! ```
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod autodiff;
 mod batch_norm;
 mod conv2d;

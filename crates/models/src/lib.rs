@@ -20,6 +20,8 @@
 //! normalisation uses the batch, after [`valid()`](burn::module::Module::valid) its running
 //! statistics.
 
+#![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
+
 mod architecture;
 mod complexity;
 mod error;

@@ -1,6 +1,8 @@
 //! Where a run computes: `--device`.
 
 use burn::tensor::Device;
+#[cfg(any(feature = "vulkan", feature = "wgpu"))]
+use burn::tensor::DeviceKind;
 #[cfg(any(feature = "cuda", feature = "vulkan", feature = "wgpu"))]
 use burn::tensor::DeviceType;
 
@@ -31,7 +33,8 @@ pub struct Choice {
     pub is_cpu: bool,
 }
 
-/// Finds the device of that name; `auto` is the fastest one that is compiled in and present.
+/// Finds the device of that name; `auto` is the fastest one that is compiled in and present, and
+/// never a GPU's interface that the CPU computes.
 ///
 /// # Errors
 ///
@@ -42,7 +45,7 @@ pub fn choose(requested: &str) -> Result<Choice, Error> {
         "auto" => Ok(fastest()),
         "cpu" => Ok(cpu()),
         "ndarray" => ndarray(),
-        _ if GPUS.contains(&kind) => found(kind, index).ok_or_else(|| {
+        _ if GPUS.contains(&kind) => present(kind).into_iter().nth(index).ok_or_else(|| {
             Error::usage(format!("cannot use device `{requested}`"))
                 .because(format!(
                     "this machine has no `{kind}` device number {index}"
@@ -76,7 +79,8 @@ fn parse(requested: &str) -> Result<(&str, usize), Error> {
 
 fn fastest() -> Choice {
     GPUS.iter()
-        .find_map(|kind| found(kind, 0))
+        .flat_map(|kind| present(kind))
+        .find(|choice| !is_software(&choice.device))
         .unwrap_or_else(cpu)
 }
 
@@ -112,29 +116,45 @@ fn not_compiled_in(kind: &str) -> Error {
         ))
 }
 
+/// The devices of this machine that a GPU name stands for, in the order of their index.
 #[cfg(any(feature = "cuda", feature = "vulkan", feature = "wgpu"))]
-fn found(kind: &str, index: usize) -> Option<Choice> {
+fn present(kind: &str) -> Vec<Choice> {
     let device_type = match kind {
         #[cfg(feature = "cuda")]
         "cuda" => DeviceType::Cuda,
         #[cfg(feature = "vulkan")]
         "vulkan" => DeviceType::Vulkan,
-        _ => DeviceType::Wgpu,
+        #[cfg(feature = "wgpu")]
+        "wgpu" => DeviceType::Wgpu,
+        _ => return Vec::new(),
     };
-    let device = Device::enumerate(device_type)
-        .into_vec()
+    let devices = Device::enumerate(device_type).into_vec();
+    let choices = devices
         .into_iter()
-        .nth(index)?;
-    Some(Choice {
-        name: format!("{kind}:{index}"),
-        device,
-        is_cpu: false,
-    })
+        .enumerate()
+        .map(|(index, device)| Choice {
+            name: format!("{kind}:{index}"),
+            device,
+            is_cpu: false,
+        });
+    choices.collect()
 }
 
 #[cfg(not(any(feature = "cuda", feature = "vulkan", feature = "wgpu")))]
-fn found(_kind: &str, _index: usize) -> Option<Choice> {
-    None
+fn present(_kind: &str) -> Vec<Choice> {
+    Vec::new()
+}
+
+/// Whether the GPU is one in name only: a driver that computes on the CPU, as Mesa's llvmpipe does,
+/// many times slower than the CPU's own device.
+fn is_software(device: &Device) -> bool {
+    let software: &[Device] = &[
+        #[cfg(feature = "vulkan")]
+        Device::vulkan(DeviceKind::Cpu),
+        #[cfg(feature = "wgpu")]
+        Device::wgpu(DeviceKind::Cpu),
+    ];
+    software.contains(device)
 }
 
 #[cfg(test)]

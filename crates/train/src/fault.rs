@@ -129,7 +129,7 @@ impl Display for Fault {
                 )?;
             }
             Problem::Mismatch { expected, found } => {
-                write!(f, "{subject}expected {expected}, found {found}")?
+                write!(f, "{subject}expected {expected}, found {found}")?;
             }
             Problem::Invalid(message) => write!(f, "{subject}{message}")?,
         }

@@ -440,7 +440,7 @@ mod tests {
             .collect();
         names.sort();
         let mut known = EVENTS;
-        known.sort();
+        known.sort_unstable();
         assert_eq!(names, known);
     }
 

@@ -1,5 +1,7 @@
 //! Kiln's recipes, plans, training loop and commands: everything behind the `train` program.
 
+#![warn(clippy::unwrap_used)]
+
 mod bounds;
 pub mod checkpoint;
 pub mod cli;

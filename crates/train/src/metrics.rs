@@ -26,7 +26,7 @@ pub fn table(events: &[Event]) -> Vec<u8> {
     let mut csv = csv::Writer::from_writer(Vec::new());
     let mut record = |fields: Vec<String>| {
         csv.write_record(fields)
-            .expect("rows of one length go into memory")
+            .expect("rows of one length go into memory");
     };
     record(header(&splits));
     for (step, row) in rows {
@@ -95,7 +95,7 @@ impl Row<'_> {
         for split in splits {
             match self.evals.iter().rfind(|eval| eval.split == *split) {
                 Some(eval) => {
-                    fields.extend([eval.top1, eval.top5, eval.loss].map(|x| x.to_string()))
+                    fields.extend([eval.top1, eval.top5, eval.loss].map(|x| x.to_string()));
                 }
                 None => fields.extend([const { String::new() }; 3]),
             }

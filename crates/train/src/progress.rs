@@ -12,7 +12,7 @@ use crate::journal::{Eval, Event, Step};
 const WARM_UP: u64 = 3;
 /// Timed steps, and seconds, before the ETA of a whole run is stated.
 const ENOUGH: (u64, Duration) = (5, Duration::from_secs(2));
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// How long a run is, and on what it computes.
 #[derive(Debug, Clone, PartialEq)]
@@ -512,7 +512,7 @@ mod tests {
         };
         let run = run(64_000, cpu());
         assert_eq!(
-            step_line(&step, &run, Some(Duration::from_secs(7_500))),
+            step_line(&step, &run, Some(Duration::from_mins(125))),
             "epoch 4/164  step 1,200/64,000  loss 1.2346  1,234 images/s  ETA 2 h 05 min"
         );
         let eval = Eval {

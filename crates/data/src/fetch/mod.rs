@@ -196,7 +196,7 @@ fn bring(
                     archive.name
                 )
             }
-        })
+        });
     })
     .map_err(unwritable(directory.into()))?;
     let brought = if is_present(archive, directory)? {
