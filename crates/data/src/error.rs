@@ -361,6 +361,10 @@ impl Error {
                 "the file was cut or changed: replace `{}` by a whole copy",
                 path.display()
             ),
+            Error::Label { path, .. } => format!(
+                "labels count from 0: correct `{}`, or replace it by a whole copy",
+                path.display()
+            ),
             Error::NoImageFiles { .. } => {
                 "a folder dataset has `train/CLASS/*.png` (or .jpg, .jpeg), and may have `test/CLASS/` or `val/CLASS/`".into()
             }

@@ -39,6 +39,22 @@ pub struct Best {
     pub top1: f64,
 }
 
+/// Training images since the last logged step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many.
+    pub images: u64,
+    /// How many of them were classified right.
+    pub right: u64,
+}
+
+impl Tally {
+    /// Percent of the images that were classified right.
+    pub fn top1(&self) -> f64 {
+        100.0 * self.right as f64 / self.images as f64
+    }
+}
+
 /// The state of a run between two steps.
 pub struct State {
     /// Updates so far.
@@ -51,6 +67,8 @@ pub struct State {
     pub ema: Option<Ema>,
     /// The best evaluation, where there is a validation split.
     pub best: Option<Best>,
+    /// What the next logged step tells of the ones before it.
+    pub tally: Tally,
 }
 
 /// What a checkpoint holds besides tensors.
@@ -59,6 +77,7 @@ struct Header {
     step: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     best: Option<Best>,
+    tally: Tally,
 }
 
 /// A checkpoint that was read.
@@ -66,6 +85,7 @@ pub struct Checkpoint {
     /// Updates behind it.
     pub step: u64,
     best: Option<Best>,
+    tally: Tally,
     tensors: Weights,
 }
 
@@ -77,7 +97,7 @@ pub struct Found {
     pub damaged: Vec<(PathBuf, String)>,
 }
 
-/// Writes the state of a run into its folder, and removes all but the `keep` newest checkpoints.
+/// Writes the state of a run into its folder, and removes all but the `keep` newest of the checkpoints up to it.
 /// Returns the file's path under the folder.
 ///
 /// # Errors
@@ -91,7 +111,7 @@ pub fn write(folder: &Path, state: &State, keep: usize) -> files::Result<PathBuf
     let line = format!("{}  {file_name}\n", digest(&bytes));
     files::replace(&checksum_of(&path), line.as_bytes())?;
     files::replace(&path, &bytes)?;
-    remove_all_but(folder, keep)?;
+    remove_older(folder, &path, keep)?;
     Ok(name)
 }
 
@@ -158,6 +178,7 @@ impl Checkpoint {
             sgd: sgd.with_velocities(velocities),
             ema,
             best: self.best,
+            tally: self.tally,
         })
     }
 
@@ -197,6 +218,7 @@ fn to_bytes(state: &State) -> Vec<u8> {
     let header = Header {
         step: state.step,
         best: state.best,
+        tally: state.tally,
     };
     let header = serde_json::to_string(&header).expect("a header is plain data");
     all.metadata.insert(METADATA.to_owned(), header);
@@ -211,10 +233,11 @@ fn read(path: &Path) -> Result<Checkpoint, String> {
     }
     let tensors = Weights::from_safetensors(&bytes)?;
     let header = tensors.metadata.get(METADATA).ok_or("it has no header")?;
-    let Header { step, best } = serde_json::from_str(header).map_err(|e| e.to_string())?;
+    let Header { step, best, tally } = serde_json::from_str(header).map_err(|e| e.to_string())?;
     Ok(Checkpoint {
         step,
         best,
+        tally,
         tensors,
     })
 }
@@ -237,8 +260,11 @@ fn list(folder: &Path) -> files::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn remove_all_but(folder: &Path, keep: usize) -> files::Result<()> {
+/// Removes all but the `keep` newest checkpoints up to `newest`. Later ones, which a run passed over when it was resumed,
+/// are damaged: they count for nothing, and are overwritten when the run gets there.
+fn remove_older(folder: &Path, newest: &Path, keep: usize) -> files::Result<()> {
     let mut paths = list(folder)?;
+    paths.retain(|path| path.as_path() <= newest);
     paths.truncate(paths.len().saturating_sub(keep));
     for path in paths {
         for part in [&path, &checksum_of(&path)] {
@@ -315,6 +341,10 @@ mod tests {
             sgd: sgd().with_velocities(velocities),
             ema: Some(Ema::new(0.9, &model)),
             best: Some(Best { step, top1: 12.5 }),
+            tally: Tally {
+                images: 64,
+                right: step,
+            },
             model,
         }
     }

@@ -62,7 +62,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY.PATH=VALUE")]
     pub set: Vec<String>,
     /// Seed of weights, order and augmentation, in place of the recipe's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, value_name = "N", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Go on from the last checkpoint of the same run
     #[arg(long)]
@@ -77,10 +77,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
     /// Threads that compute on the CPU [default: by the cores]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
     /// Threads that prepare batches; they change no result [default: by the cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
     pub workers: Option<usize>,
 }
 
@@ -99,7 +99,7 @@ pub struct MachineArgs {
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
     /// Threads that compute on the CPU [default: by the cores]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }
 
@@ -171,7 +171,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     pub split: Split,
     /// Images at a time
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub batch: Option<usize>,
     #[command(flatten)]
     #[expect(
@@ -203,7 +203,7 @@ pub struct PredictArgs {
     )]
     pub network: NetworkArgs,
     /// How many classes to show
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one, allow_negative_numbers = true)]
     pub top: usize,
     #[command(flatten)]
     #[expect(
@@ -231,13 +231,13 @@ pub struct DescribeArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Classes, in place of the paper's
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub classes: Option<usize>,
     /// Height and width of the images, in place of the paper's
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub size: Option<usize>,
     /// Channels of the images, in place of the paper's
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub channels: Option<usize>,
     /// How to print the table
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -287,6 +287,32 @@ pub struct ReportArgs {
     /// Folder of a run
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
+}
+
+/// No larger than TOML's integers, since a seed is a key of the recipe.
+fn seed(text: &str) -> Result<u64, String> {
+    let seed = text
+        .parse()
+        .ok()
+        .filter(|seed| i64::try_from(*seed).is_ok());
+    seed.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
+/// More threads than any machine here has cores, and fewer than bring a machine down.
+const MOST_THREADS: usize = 1024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number <= MOST_THREADS)
+        .ok_or_else(|| format!("expected a whole number from 0 to {MOST_THREADS}"))
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    workers(text)
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| format!("expected a whole number from 1 to {MOST_THREADS}"))
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -204,8 +204,8 @@ impl Journal {
 
     /// Goes on with the journal of a run that resumes after `step`.
     ///
-    /// Events of later steps are dropped, since they will happen again, and so is a torn last line; the file is
-    /// replaced whole. Events of `step` itself stay. A journal that is missing is begun.
+    /// Events of later steps are dropped, since they will happen again, and so are the end and a torn last line; the file
+    /// is replaced whole. Other events of `step` itself stay. A journal that is missing is begun.
     ///
     /// # Errors
     ///
@@ -216,7 +216,7 @@ impl Journal {
         } else {
             Vec::new()
         };
-        events.retain(|event| event.step() <= step);
+        events.retain(|event| event.step() <= step && !matches!(event, Event::End(_)));
         let kept: Vec<u8> = events.iter().flat_map(line).collect();
         files::replace(path, &kept)?;
         let file = OpenOptions::new()

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     match train::commands::run(Cli::parse()) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", error.report());
+            train::streams::say(error.report());
             ExitCode::from(error.exit_code())
         }
     }

@@ -272,8 +272,16 @@ impl Plan {
     /// Reads a run's `plan.toml`; errors have exit code 1.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let unreadable = || Error::failure(format!("cannot read plan `{}`", path.display()));
-        let text = fs::read_to_string(path).map_err(|error| unreadable().because(error))?;
-        Self::from_toml(&text).map_err(|fault| unreadable().explained_by(fault))
+        let text = fs::read_to_string(path).map_err(|error| {
+            let folder = path.parent().unwrap_or(path).display();
+            unreadable()
+                .because(error)
+                .with_hint(format!("is `{folder}` the folder of a run?"))
+        })?;
+        Self::from_toml(&text).map_err(|fault| {
+            let copy = format!("restore `{}` from a copy", path.display());
+            unreadable().because(fault).with_hint(copy)
+        })
     }
 
     /// Where the run is written unless the user says otherwise: `runs/<recipe>-s<seed>`.

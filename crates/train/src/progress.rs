@@ -1,12 +1,13 @@
 //! What a run says while it goes: one line that is drawn anew on a terminal, plain lines elsewhere. All on stderr.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::journal::{Eval, Event, Step};
+use crate::streams::say;
 
 /// Steps before the clock for the ETA starts: the first ones allocate, tune and compile.
 const WARM_UP: u64 = 3;
@@ -140,11 +141,6 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Writes a line to stderr. That stderr is closed is no reason to stop a run.
-fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 fn style(template: &str) -> ProgressStyle {

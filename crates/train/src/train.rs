@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,12 +100,7 @@ impl Trainer<'_> {
         let mut pending = Vec::new();
         let mut lap = Lap::start();
         let mut tested = None;
-        while self.state.step < self.plan.steps {
-            if self.interrupted.load(Ordering::Relaxed) {
-                self.look_at(&mut pending, &mut lap)?;
-                self.save()?;
-                return Ok(Ending::Interrupted(self.state.step));
-            }
+        while !self.is_done() {
             let waiting = Instant::now();
             let batch = batches.next().expect("training batches are endless");
             let batch = batch.map_err(unreadable)?;
@@ -114,24 +110,31 @@ impl Trainer<'_> {
             let update = self.update(&batch, rate);
             pending.push(Pending {
                 step: self.state.step,
-                images: batch.indices,
+                images: batch.indices.clone(),
                 update,
             });
             self.record.advance(self.state.step);
 
             let (logs, evaluates, saves) = self.due();
-            if logs || evaluates || saves || self.is_cpu {
+            let stops = self.interrupted.load(Ordering::Relaxed) && !self.is_done();
+            if logs || evaluates || saves || stops || self.is_cpu {
                 self.look_at(&mut pending, &mut lap)?;
                 if logs {
                     self.log(batch.epoch, rate, &lap)?;
                     lap = Lap::start();
                 }
             }
+            if evaluates || saves || stops {
+                self.check_weights(&batch.indices)?;
+            }
             if evaluates {
                 tested = lap.without(|| self.evaluate())?;
             }
-            if saves {
+            if saves || stops {
                 lap.without(|| self.save())?;
+            }
+            if stops {
+                return Ok(Ending::Interrupted(self.state.step));
             }
         }
         self.finish(started, tested)
@@ -172,11 +175,14 @@ impl Trainer<'_> {
         told.expect("a batch has images")
     }
 
+    fn is_done(&self) -> bool {
+        self.state.step >= self.plan.steps
+    }
+
     /// Whether the step that was made is logged, evaluated after, saved after.
     fn due(&self) -> (bool, bool, bool) {
         let step = self.state.step;
-        let last = step == self.plan.steps;
-        let due = |every: u64| last || step.is_multiple_of(every);
+        let due = |every: u64| self.is_done() || step.is_multiple_of(every);
         (
             due(self.plan.log.every),
             due(self.plan.eval.every),
@@ -194,17 +200,35 @@ impl Trainer<'_> {
         {
             let loss = f64::from(update.loss.into_scalar::<f32>());
             if !loss.is_finite() {
-                return Err(self.diverged(step, images, loss));
+                let what = format!("the loss of step {step} is {loss}");
+                return Err(self.diverged(what, step, &images, loss));
             }
             lap.loss = loss;
             lap.images += images.len();
-            lap.right += update.right.into_scalar::<i64>() as usize;
+            self.state.tally.images += images.len() as u64;
+            self.state.tally.right += update.right.into_scalar::<i64>() as u64;
         }
         Ok(())
     }
 
-    fn diverged(&mut self, step: u64, images: Vec<usize>, loss: f64) -> Error {
-        let error = Error::failure(format!("the loss of step {step} is {loss}"))
+    /// Refuses weights that are not finite, to which a finite loss can lead: saved, they would take
+    /// the place of good ones.
+    fn check_weights(&mut self, images: &[usize]) -> Result<(), Error> {
+        let is_finite = |values: Tensor<1>| values.is_finite().all().into_scalar::<bool>();
+        if parameters::values(&self.state.model)
+            .into_iter()
+            .all(is_finite)
+        {
+            return Ok(());
+        }
+        let step = self.state.step;
+        let what = format!("the weights after step {step} are not finite");
+        Err(self.diverged(what, step, images, f64::NAN))
+    }
+
+    fn diverged(&mut self, what: String, step: u64, images: &[usize], loss: f64) -> Error {
+        let images = images.to_vec();
+        let error = Error::failure(what)
             .because(format!("the step's images were {images:?}"))
             .with_hint(
                 "lower the learning rate (`--set schedule...`), warm it up, or set `clip_norm`; the \
@@ -220,15 +244,15 @@ impl Trainer<'_> {
     }
 
     fn log(&mut self, epoch: u64, rate: f64, lap: &Lap) -> Result<(), Error> {
-        let images = lap.images as f64;
+        let tally = mem::take(&mut self.state.tally);
         let event = Event::Step(Step {
             step: self.state.step,
             epoch: epoch + 1,
             loss: lap.loss,
             lr: rate,
-            images_per_second: images / lap.seconds(),
+            images_per_second: lap.images as f64 / lap.seconds(),
             data_seconds: lap.waited,
-            top1: Some(100.0 * lap.right as f64 / images),
+            top1: Some(tally.top1()),
         });
         self.record.add(&event).map_err(unwritable)
     }
@@ -363,13 +387,12 @@ fn count_right(logits: &Tensor<2>, labels: &Tensor<1, Int>) -> Tensor<1, Int> {
     predicted.equal(labels.clone().inner()).int().sum()
 }
 
-/// The steps since the last logged one, without the time of evaluations and checkpoints.
+/// The time since the last logged step, without the time of evaluations and checkpoints.
 struct Lap {
     since: Instant,
     paused: f64,
     waited: f64,
     images: usize,
-    right: usize,
     loss: f64,
 }
 
@@ -380,7 +403,6 @@ impl Lap {
             paused: 0.0,
             waited: 0.0,
             images: 0,
-            right: 0,
             loss: f64::NAN,
         }
     }

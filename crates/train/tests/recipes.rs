@@ -394,6 +394,8 @@ fn a_damaged_plan_is_refused_with_its_line() {
     insta::assert_snapshot!(report, @r"
     error: cannot read plan `runs/my-s0/plan.toml`
       caused by: `seed`: expected a whole number, 0 or more, found `true`, line 7
+
+    hint: restore `runs/my-s0/plan.toml` from a copy
     ");
 }
 

@@ -117,6 +117,7 @@ impl<'a> Download<'a> {
             kept: self.part.length(),
             directory: self.directory.into(),
             failures,
+            waiting: Vec::new(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::archive::Checksum;
+use super::archive::{Archive, Checksum};
 
 /// Why an archive is not there after [`fetch`](super::fetch).
 #[derive(Debug, thiserror::Error)]
@@ -72,10 +72,23 @@ pub enum FetchError {
         directory: PathBuf,
         /// Each mirror, in order, with its last fault.
         failures: Vec<Failure>,
+        /// Archives that were to be fetched after it, and their lengths.
+        waiting: Vec<(String, u64)>,
     },
 }
 
 impl FetchError {
+    /// Says which archives were to be fetched next.
+    pub(super) fn with_waiting(mut self, archives: &[&Archive]) -> Self {
+        if let FetchError::Unfetched { waiting, .. } = &mut self {
+            let each = archives.iter();
+            *waiting = each
+                .map(|archive| (archive.name.clone(), archive.bytes))
+                .collect();
+        }
+        self
+    }
+
     /// What to type or do next.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -104,8 +117,13 @@ impl FetchError {
                 bytes,
                 kept,
                 directory,
+                waiting,
                 ..
-            } => Some(hint_for_unfetched(name, *bytes, *kept, directory)),
+            } => {
+                let mut files = vec![(name.clone(), *bytes)];
+                files.extend(waiting.iter().cloned());
+                Some(hint_for_unfetched(&files, *kept, directory))
+            }
         }
     }
 }
@@ -210,7 +228,7 @@ fn hint_for_write(path: &Path, missing: u64, source: &io::Error) -> String {
     format!("{remedy}, or choose another folder with `--data-dir`")
 }
 
-fn hint_for_unfetched(name: &str, bytes: u64, kept: u64, directory: &Path) -> String {
+fn hint_for_unfetched(files: &[(String, u64)], kept: u64, directory: &Path) -> String {
     let again = match kept {
         0 => "check the network and run the same line again".into(),
         kept => format!(
@@ -218,9 +236,13 @@ fn hint_for_unfetched(name: &str, bytes: u64, kept: u64, directory: &Path) -> St
             grouped(kept)
         ),
     };
+    let files: Vec<String> = files
+        .iter()
+        .map(|(name, bytes)| format!("`{name}` ({} bytes)", grouped(*bytes)))
+        .collect();
     format!(
-        "{again}, or put `{name}` ({} bytes) into `{}`",
-        grouped(bytes),
+        "{again}, or put {} into `{}`",
+        files.join(", "),
         directory.display()
     )
 }

@@ -121,8 +121,10 @@ pub fn fetch(
     }
     if !missing.is_empty() {
         let client = Client::new(options)?;
-        for archive in missing {
-            let list = match bring(archive, directory, &client, progress, options)? {
+        for (index, archive) in missing.iter().enumerate() {
+            let brought = bring(archive, directory, &client, progress, options)
+                .map_err(|error| error.with_waiting(&missing[index + 1..]))?;
+            let list = match brought {
                 Brought::Here => &mut fetched.downloaded,
                 Brought::Elsewhere => &mut fetched.present,
             };

@@ -2,12 +2,15 @@
 
 use serde::Serialize;
 
-use super::{print_json, run::architecture, with_names};
+use super::run::{architecture, check_declared};
+use super::{cores, print_json, with_names};
 use crate::cli::{CheckArgs, Format};
 use crate::configs;
 use crate::datasets;
 use crate::error::Error;
+use crate::plan::Circumstances;
 use crate::recipe::{Dataset, RecipeFile, Transform};
+use crate::streams::print_line;
 
 #[derive(Serialize)]
 struct Checked {
@@ -23,7 +26,14 @@ struct Checked {
 pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
     let config = configs::find(&arguments.config)?;
     let file = with_names(|names| RecipeFile::read(&config, &arguments.set, names))?;
-    architecture(&file)?;
+    let architecture = architecture(&file)?;
+    let here = Circumstances {
+        device: "cpu".into(),
+        workers: 1,
+        threads: cores(),
+        initialization: architecture.initialization(),
+    };
+    check_declared(&file, &architecture, &here)?;
     let recipe = &file.recipe;
     let checked = Checked {
         recipe: config.shown,
@@ -37,7 +47,6 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
         Format::Json => print_json(&checked),
         Format::Text => print(&checked),
     }
-    Ok(())
 }
 
 /// The principal components that the recipe's colour transform uses, where it has one and the
@@ -53,19 +62,20 @@ fn pca(file: &RecipeFile) -> Option<data::Pca> {
     datasets::find(name)?.statistics.clone()?.pca
 }
 
-fn print(checked: &Checked) {
-    println!("{}: the recipe is sound", checked.recipe);
-    println!("model    {}", checked.model);
-    println!("dataset  {}", checked.dataset);
-    println!("batch    {}", checked.batch);
-    println!("length   {}", checked.length);
+fn print(checked: &Checked) -> Result<(), Error> {
+    print_line(format_args!("{}: the recipe is sound", checked.recipe))?;
+    print_line(format_args!("model    {}", checked.model))?;
+    print_line(format_args!("dataset  {}", checked.dataset))?;
+    print_line(format_args!("batch    {}", checked.batch))?;
+    print_line(format_args!("length   {}", checked.length))?;
     if let Some(pca) = &checked.pca {
-        println!(
+        print_line(format_args!(
             "pca      eigenvalues {:?} of the covariance of RGB, pixels in [0, 1]",
             pca.eigenvalues
-        );
+        ))?;
         for (color, row) in ["red", "green", "blue"].iter().zip(&pca.eigenvectors) {
-            println!("         {color:<5} {row:?}");
+            print_line(format_args!("         {color:<5} {row:?}"))?;
         }
     }
+    Ok(())
 }

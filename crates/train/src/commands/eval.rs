@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::evaluate;
 use crate::plan::Plan;
 use crate::recipe::Dataset;
+use crate::streams::print_line;
 use crate::{datasets, device, preprocess, report};
 
 /// Images at a time, unless the user says otherwise.
@@ -41,8 +42,9 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
     check_classes(&network, &opened)?;
     let source = split(arguments.split, &opened, plan.as_ref())?;
     let batch = arguments.batch.unwrap_or(BATCH);
-    let loader = Loader::ordered(source, network.preprocessing, batch, WORKERS)
+    let loader = Loader::ordered(source, network.preprocessing.clone(), batch, WORKERS)
         .map_err(preprocess::misfit)?;
+    network.check(loader.size())?;
     let outcome = evaluate::evaluate(&network.model, &loader, &chosen.device)
         .map_err(|error| Error::failure("cannot read the images").explained_by(error))?;
     print(
@@ -53,8 +55,7 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
             loss: outcome.loss(),
             images: outcome.predictions.len(),
         },
-    );
-    Ok(())
+    )
 }
 
 fn dataset(arguments: &EvalArgs, plan: Option<&Plan>) -> Result<Dataset, Error> {
@@ -102,14 +103,14 @@ fn split(split: Split, opened: &Opened, plan: Option<&Plan>) -> Result<Source, E
     }
 }
 
-fn print(format: Format, figures: &Figures) {
+fn print(format: Format, figures: &Figures) -> Result<(), Error> {
     match format {
         Format::Json => print_json(figures),
         Format::Text => {
-            println!("top-1   {:.2} %", figures.top1);
-            println!("top-5   {:.2} %", figures.top5);
-            println!("loss    {:.4}", figures.loss);
-            println!("images  {}", figures.images);
+            print_line(format_args!("top-1   {:.2} %", figures.top1))?;
+            print_line(format_args!("top-5   {:.2} %", figures.top5))?;
+            print_line(format_args!("loss    {:.4}", figures.loss))?;
+            print_line(format_args!("images  {}", figures.images))
         }
     }
 }

@@ -7,6 +7,7 @@ use super::data_dir;
 use crate::cli::FetchArgs;
 use crate::datasets;
 use crate::error::Error;
+use crate::streams::print_line;
 
 /// Downloads what is not there yet, or checks what is.
 pub fn run(arguments: &FetchArgs) -> Result<(), Error> {
@@ -18,16 +19,24 @@ pub fn run(arguments: &FetchArgs) -> Result<(), Error> {
     let folder = data_dir(&arguments.data);
     for manifest in manifests? {
         if manifest.archives.is_empty() {
-            println!("{}: built in", manifest.name);
+            print_line(format_args!("{}: built in", manifest.name))?;
         } else if arguments.verify {
             verify(manifest, &folder)?;
         } else {
             let fetched = datasets::download(manifest, &folder)?;
             for path in &fetched.downloaded {
-                println!("{}: downloaded `{}`", manifest.name, path.display());
+                print_line(format_args!(
+                    "{}: downloaded `{}`",
+                    manifest.name,
+                    path.display()
+                ))?;
             }
             for path in &fetched.present {
-                println!("{}: `{}` was there already", manifest.name, path.display());
+                print_line(format_args!(
+                    "{}: `{}` was there already",
+                    manifest.name,
+                    path.display()
+                ))?;
             }
         }
     }
@@ -47,7 +56,11 @@ fn verify(manifest: &Manifest, data_dir: &std::path::Path) -> Result<(), Error> 
             State::Mismatch(mismatch) => mismatch.to_string(),
         };
         wrong += usize::from(file.state != State::Ok);
-        println!("{}: `{}` {verdict}", manifest.name, file.path.display());
+        print_line(format_args!(
+            "{}: `{}` {verdict}",
+            manifest.name,
+            file.path.display()
+        ))?;
     }
     if wrong == 0 {
         return Ok(());

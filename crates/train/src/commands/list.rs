@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::print_json;
 use crate::cli::{Format, ListArgs};
 use crate::error::Error;
+use crate::streams::print_line;
 
 #[derive(Serialize)]
 struct Row {
@@ -27,7 +28,6 @@ pub fn run(arguments: &ListArgs) -> Result<(), Error> {
         Format::Json => print_json(&rows),
         Format::Text => print_table(&rows),
     }
-    Ok(())
 }
 
 fn row(entry: &Entry) -> Row {
@@ -45,14 +45,14 @@ fn row(entry: &Entry) -> Row {
     }
 }
 
-fn print_table(rows: &[Row]) {
-    println!(
+fn print_table(rows: &[Row]) -> Result<(), Error> {
+    print_line(format_args!(
         "{:<16} {:>10} {:>7} {:>12} {:>12} {:>12}  paper",
         "model", "image", "classes", "parameters M", "mult-adds M", "activ. M"
-    );
+    ))?;
     for row in rows {
         let [channels, height, width] = row.input;
-        println!(
+        print_line(format_args!(
             "{:<16} {:>10} {:>7} {:>12.3} {:>12.1} {:>12.3}  {}",
             row.name,
             format!("{channels}x{height}x{width}"),
@@ -61,6 +61,7 @@ fn print_table(rows: &[Row]) {
             row.multiply_adds as f64 / 1e6,
             row.activations as f64 / 1e6,
             row.paper
-        );
+        ))?;
     }
+    Ok(())
 }

@@ -21,6 +21,7 @@ use crate::cli::{Cli, Command, DataArgs};
 use crate::datasets;
 use crate::error::Error;
 use crate::recipe::Names;
+use crate::streams::print_line;
 
 /// Does what the command line says. The code is what the process exits with.
 ///
@@ -74,7 +75,6 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, Into::into)
 }
 
-fn print_json(value: &impl Serialize) {
-    let json = serde_json::to_string(value).expect("what is printed is plain data");
-    println!("{json}");
+fn print_json(value: &impl Serialize) -> Result<(), Error> {
+    print_line(serde_json::to_string(value).expect("what is printed is plain data"))
 }

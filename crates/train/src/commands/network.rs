@@ -17,6 +17,7 @@ use crate::{preprocess, report};
 
 /// A network that is ready for evaluation.
 pub struct Network {
+    architecture: Architecture,
     /// With its weights, on the device.
     pub model: Model,
     /// The names of its classes.
@@ -52,6 +53,27 @@ impl Network {
         }
         Ok(network)
     }
+
+    /// Checks that the network takes images of `size`, which they have after preprocessing.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where it does not.
+    pub fn check(&self, size: Size) -> Result<(), Error> {
+        let misfit = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            Error::usage("the network does not fit the images")
+                .because(cause)
+                .with_hint("choose the images that it was trained on, or another network")
+        };
+        let (expected, found) = (self.architecture.channels(), size.channels);
+        if found != expected {
+            let cause = format!("expected images of {expected} channels, found {found}");
+            return Err(misfit(cause.into()));
+        }
+        (self.architecture)
+            .check([size.height, size.width])
+            .map_err(|error| misfit(error.into()))
+    }
 }
 
 fn of_run(
@@ -86,8 +108,10 @@ fn of_run(
         preprocessing,
         ..
     } = card.clone();
+    let architecture = card.architecture()?;
     Ok(Network {
-        model: loaded(&card.architecture()?, &weights, &path, device)?,
+        model: loaded(&architecture, &weights, &path, device)?,
+        architecture,
         classes,
         size,
         preprocessing,
@@ -117,6 +141,7 @@ fn named(
     let architecture = published.with_classes(classes.len());
     Ok(Network {
         model: loaded(&architecture, &weights, path, device)?,
+        architecture,
         classes,
         size,
         preprocessing: Pipeline::default(),

@@ -8,6 +8,7 @@ use super::network::Network;
 use super::{print_json, start_threads};
 use crate::cli::{Format, PredictArgs};
 use crate::error::Error;
+use crate::streams::print_line;
 use crate::{device, evaluate};
 
 #[derive(Serialize)]
@@ -24,6 +25,7 @@ pub fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let network = Network::load(&arguments.network, None, &chosen)?;
     let image = read(arguments, &network)?;
     let size = image.size;
+    network.check(size)?;
     let data = TensorData::new(
         image.into_f32(),
         [1, size.channels, size.height, size.width],
@@ -39,8 +41,7 @@ pub fn run(arguments: &PredictArgs) -> Result<(), Error> {
     print(
         arguments,
         &best(&evaluate::softmax(&scores), &network.classes, arguments.top),
-    );
-    Ok(())
+    )
 }
 
 fn read(arguments: &PredictArgs, network: &Network) -> Result<data::Image, Error> {
@@ -69,7 +70,7 @@ fn best<'a>(probabilities: &[f64], classes: &'a [String], count: usize) -> Vec<P
         .collect()
 }
 
-fn print(arguments: &PredictArgs, predictions: &[Prediction<'_>]) {
+fn print(arguments: &PredictArgs, predictions: &[Prediction<'_>]) -> Result<(), Error> {
     match arguments.format {
         Format::Json => print_json(&predictions),
         Format::Text => {
@@ -79,8 +80,9 @@ fn print(arguments: &PredictArgs, predictions: &[Prediction<'_>]) {
                 score,
             } in predictions
             {
-                println!("{:6.2} %  {class} ({index})", 100.0 * score);
+                print_line(format_args!("{:6.2} %  {class} ({index})", 100.0 * score))?;
             }
+            Ok(())
         }
     }
 }

@@ -3,11 +3,11 @@
 use crate::cli::ReportArgs;
 use crate::error::Error;
 use crate::report;
+use crate::streams::print_line;
 
 /// Writes `report.html` from what the run has written so far.
 pub fn run(arguments: &ReportArgs) -> Result<(), Error> {
     let path = report::write(&arguments.run)
         .map_err(|error| Error::failure("cannot write the report").explained_by(error))?;
-    println!("{}", path.display());
-    Ok(())
+    print_line(path.display())
 }

@@ -1,18 +1,17 @@
 //! `train --config ..`: a training run.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use data::{Loader, LoaderConfig, Opened, Source, Subset};
+use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
 use models::weights::Weights;
 use models::{Architecture, Description, Init, Model};
 
 use super::{cores, start_threads, with_names};
-use crate::checkpoint::{self, State};
+use crate::checkpoint::{self, Checkpoint, State, Tally};
 use crate::cli::RunArgs;
 use crate::device::{self, Choice};
 use crate::ema::Ema;
@@ -24,10 +23,11 @@ use crate::network::{self, Card};
 use crate::plan::{Circumstances, DatasetFacts, Plan, Statistics};
 use crate::preprocess::{self, Preprocessing};
 use crate::progress::{self, Machine};
-use crate::recipe::{Optimizer, RecipeFile};
+use crate::recipe::{Dataset, Optimizer, RecipeFile, Transform};
 use crate::record::Record;
 use crate::report;
 use crate::sgd::Sgd;
+use crate::streams::say;
 use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
 use crate::{configs, datasets};
 
@@ -42,6 +42,15 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
     let architecture = architecture(&file)?;
     let device = device::choose(&arguments.device)?;
     let threads = start_threads(arguments.threads);
+    let here = Circumstances {
+        device: device.name.clone(),
+        workers: arguments
+            .workers
+            .unwrap_or_else(|| default_workers(&device)),
+        threads,
+        initialization: architecture.initialization(),
+    };
+    check_declared(&file, &architecture, &here)?;
     let folder = run_folder(arguments, &file);
     if !arguments.resume {
         refuse_existing(&folder)?;
@@ -52,14 +61,6 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         .clone()
         .unwrap_or_else(datasets::default_dir);
     let opened = datasets::open(&file.recipe.dataset, &data_dir)?;
-    let here = Circumstances {
-        device: device.name.clone(),
-        workers: arguments
-            .workers
-            .unwrap_or_else(|| default_workers(&device)),
-        threads,
-        initialization: architecture.initialization(),
-    };
     let plan = Plan::new(&file, &facts(&file, &opened), &here)?;
     let architecture = architecture
         .with_classes(opened.classes.len())
@@ -68,12 +69,15 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
     let prepared = Prepared::new(&plan, &opened, &architecture)?;
     create_folder(&folder)?;
     let _lock = files::lock(&folder).map_err(unwritable)?;
-    let resumed = begin_or_resume(&plan, &folder, arguments.resume)?;
-    if finished(&folder, &plan, resumed.as_ref()) {
+    let beginning = begin_or_resume(&plan, &folder, arguments.resume, &architecture, &device)?;
+    if finished(&folder, &plan, &beginning) {
         if !folder.join(report::REPORT).exists() {
             report::write(&folder).map_err(unreported)?;
         }
-        eprintln!("the run in `{}` is finished", folder.display());
+        say(format_args!(
+            "the run in `{}` is finished",
+            folder.display()
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     train(
@@ -83,7 +87,7 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         &architecture,
         &opened,
         prepared,
-        resumed,
+        beginning,
     )
 }
 
@@ -113,10 +117,13 @@ fn run_folder(arguments: &RunArgs, file: &RecipeFile) -> PathBuf {
 }
 
 fn refuse_existing(folder: &Path) -> Result<(), Error> {
-    // A run that could not begin leaves these two.
-    let is_empty = |name: &OsStr| name == files::LOCK || name == checkpoint::FOLDER;
+    // A run that could not begin leaves its lock and an empty folder of checkpoints.
+    let counts_for_nothing = |entry: &fs::DirEntry| {
+        entry.file_name() == files::LOCK
+            || (entry.file_name() == checkpoint::FOLDER && is_empty(&entry.path()))
+    };
     let nothing = fs::read_dir(folder)
-        .is_ok_and(|entries| entries.flatten().all(|entry| is_empty(&entry.file_name())));
+        .is_ok_and(|entries| entries.flatten().all(|entry| counts_for_nothing(&entry)));
     if !folder.exists() || nothing {
         return Ok(());
     }
@@ -127,13 +134,85 @@ fn refuse_existing(folder: &Path) -> Result<(), Error> {
     )
 }
 
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
 /// The CPU needs its cores for training; a GPU has to be fed.
 fn default_workers(device: &Choice) -> usize {
     if device.is_cpu { 1 } else { cores().min(8) }
 }
 
-fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
+/// Checks a recipe against what the manifest of its dataset says, before any data is read or fetched. A user's own data
+/// has no manifest: it is checked when it is open.
+pub fn check_declared(
+    file: &RecipeFile,
+    architecture: &Architecture,
+    here: &Circumstances,
+) -> Result<(), Error> {
+    let Dataset::Name(name) = &file.recipe.dataset else {
+        return Ok(());
+    };
+    let manifest = datasets::find(name).ok_or_else(|| datasets::unknown(name))?;
+    let count = |split: &str| manifest.splits.get(split).map(|split| split.count);
+    let Size {
+        channels,
+        height,
+        width,
+    } = manifest.size;
+    let facts = DatasetFacts {
+        name: name.clone(),
+        train_images: count("train").unwrap_or(0),
+        test_images: count("test"),
+        classes: manifest.classes.len(),
+        size: [channels, height, width],
+        fingerprint: String::new(),
+        statistics: manifest.statistics.as_ref().map(statistics),
+    };
+    let plan = Plan::new(file, &facts, here)?;
+    let architecture = architecture
+        .with_classes(facts.classes)
+        .with_channels(channels);
+    for transforms in [&plan.augment.train, &plan.augment.test] {
+        let cropped = transforms
+            .iter()
+            .rev()
+            .find_map(|transform| match transform {
+                Transform::RandomCrop { size, .. } => Some([*size, *size]),
+                _ => None,
+            });
+        check_size(&plan, &architecture, cropped.unwrap_or([height, width]))?;
+    }
+    Ok(())
+}
+
+fn check_size(
+    plan: &Plan,
+    architecture: &Architecture,
+    [height, width]: [usize; 2],
+) -> Result<(), Error> {
+    architecture.check([height, width]).map_err(|error| {
+        let name = &plan.model.name;
+        Error::usage(format!("model `{name}` does not fit the images"))
+            .because(error)
+            .with_hint("choose another model (`train list`) or another crop")
+    })
+}
+
+fn statistics(statistics: &data::Statistics) -> Statistics {
     let widened = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect();
+    let pca = statistics.pca.as_ref();
+    Statistics {
+        mean: widened(&statistics.mean),
+        std: widened(&statistics.std),
+        eigenvalues: pca.map(|pca| widened(&pca.eigenvalues)).unwrap_or_default(),
+        eigenvectors: pca
+            .map(|pca| pca.eigenvectors.iter().map(|row| widened(row)).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
     DatasetFacts {
         name: file.recipe.dataset.title(),
         train_images: opened.train.len(),
@@ -141,17 +220,7 @@ fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
         classes: opened.classes.len(),
         size: [opened.size.channels, opened.size.height, opened.size.width],
         fingerprint: opened.fingerprint().to_owned(),
-        statistics: opened.statistics.as_ref().map(|statistics| {
-            let pca = statistics.pca.as_ref();
-            Statistics {
-                mean: widened(&statistics.mean),
-                std: widened(&statistics.std),
-                eigenvalues: pca.map(|pca| widened(&pca.eigenvalues)).unwrap_or_default(),
-                eigenvectors: pca
-                    .map(|pca| pca.eigenvectors.iter().map(|row| widened(row)).collect())
-                    .unwrap_or_default(),
-            }
-        }),
+        statistics: opened.statistics.as_ref().map(statistics),
     }
 }
 
@@ -202,16 +271,7 @@ impl Prepared {
             .chain([&loader])
             .map(Loader::size)
         {
-            architecture
-                .check([size.height, size.width])
-                .map_err(|error| {
-                    Error::usage(format!(
-                        "model `{}` does not fit the images",
-                        plan.model.name
-                    ))
-                    .because(error)
-                    .with_hint("choose another model (`train list`) or another crop")
-                })?;
+            check_size(plan, architecture, [size.height, size.width])?;
         }
         let size = loader.size();
         Ok(Self {
@@ -238,16 +298,39 @@ fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data
     ))
 }
 
-/// Begins the run in its folder, or finds the checkpoint in it to go on from.
+/// What a run starts from.
+struct Beginning {
+    state: State,
+    resumed: bool,
+}
+
+/// Begins the run in its folder, or finds the checkpoint in it to go on from. Where its initial state cannot be made, it
+/// leaves no run behind.
 fn begin_or_resume(
     plan: &Plan,
     folder: &Path,
     resume: bool,
-) -> Result<Option<checkpoint::Checkpoint>, Error> {
+    architecture: &Architecture,
+    device: &Choice,
+) -> Result<Beginning, Error> {
+    let begin = || -> Result<Beginning, Error> {
+        Ok(Beginning {
+            state: initial(plan, architecture, device)?,
+            resumed: false,
+        })
+    };
     let path = folder.join(report::PLAN);
+    if !path.exists() && !is_empty(&folder.join(checkpoint::FOLDER)) {
+        return Err(
+            Error::failure(format!("cannot resume the run in `{}`", folder.display()))
+                .because(format!("it has checkpoints, but no `{}`", report::PLAN))
+                .with_hint("restore it from a copy, or choose another `--run-dir DIR`"),
+        );
+    }
     if !resume || !path.exists() {
+        let beginning = begin()?;
         files::replace(&path, plan.to_toml().as_bytes()).map_err(unwritable)?;
-        return Ok(None);
+        return Ok(beginning);
     }
     let before = Plan::read(&path)?;
     let differences = before.differences(plan);
@@ -261,17 +344,26 @@ fn begin_or_resume(
         );
     }
     for difference in before.provenance_differences(plan) {
-        eprintln!("note: the run began with another program: {difference}");
+        say(format_args!(
+            "note: the run began with another program: {difference}"
+        ));
     }
     let found = checkpoint::newest(folder)
         .map_err(|error| Error::failure("cannot resume the run").explained_by(error))?;
     for (path, reason) in &found.damaged {
-        eprintln!("note: passed over `{}`: {reason}", path.display());
+        say(format_args!(
+            "note: passed over `{}`: {reason}",
+            path.display()
+        ));
     }
-    if found.checkpoint.is_none() {
-        eprintln!("note: no checkpoint to go on from: starting from the beginning");
-    }
-    Ok(found.checkpoint)
+    let Some(checkpoint) = found.checkpoint else {
+        say("note: no checkpoint to go on from: starting from the beginning");
+        return begin();
+    };
+    Ok(Beginning {
+        state: restored(plan, architecture, device, checkpoint)?,
+        resumed: true,
+    })
 }
 
 fn create_folder(folder: &Path) -> Result<(), Error> {
@@ -290,14 +382,12 @@ fn unreported(error: files::Error) -> Error {
     Error::failure("cannot write the report").explained_by(error)
 }
 
-fn finished(folder: &Path, plan: &Plan, resumed: Option<&checkpoint::Checkpoint>) -> bool {
+fn finished(folder: &Path, plan: &Plan, beginning: &Beginning) -> bool {
     let ended = || {
         journal::read(&folder.join(crate::record::JOURNAL))
             .is_ok_and(|events| events.iter().any(|event| matches!(event, Event::End(_))))
     };
-    resumed.is_some_and(|checkpoint| checkpoint.step >= plan.steps)
-        && folder.join(MODEL).exists()
-        && ended()
+    beginning.state.step >= plan.steps && folder.join(MODEL).exists() && ended()
 }
 
 fn train(
@@ -307,7 +397,7 @@ fn train(
     architecture: &Architecture,
     opened: &Opened,
     prepared: Prepared,
-    resumed: Option<checkpoint::Checkpoint>,
+    beginning: Beginning,
 ) -> Result<ExitCode, Error> {
     let about = progress::Run {
         steps: plan.steps,
@@ -320,13 +410,9 @@ fn train(
             gpus: device::compiled_gpus(),
         },
     };
-    let going_on = resumed.is_some();
-    let state = match resumed {
-        Some(checkpoint) => restored(plan, architecture, device, checkpoint)?,
-        None => initial(plan, architecture, device)?,
-    };
+    let Beginning { state, resumed } = beginning;
     introduce(plan, architecture, prepared.input, device);
-    let mut record = if going_on {
+    let mut record = if resumed {
         Record::resume(folder, state.step, about)
     } else {
         // What an earlier try of this run left before its first checkpoint is begun anew.
@@ -334,7 +420,7 @@ fn train(
         Record::create(folder, about)
     }
     .map_err(unwritable)?;
-    for event in opening(plan, going_on, state.step) {
+    for event in opening(plan, resumed, state.step) {
         record.add(&event).map_err(unwritable)?;
     }
 
@@ -358,15 +444,15 @@ fn train(
     };
     match trainer.run()? {
         Ending::Interrupted(step) => {
-            eprintln!(
+            say(format_args!(
                 "interrupted: saved after step {step}; go on with the same line and `--resume`"
-            );
+            ));
             Ok(ExitCode::from(INTERRUPTED))
         }
         Ending::Finished => {
             let report = report::write(folder).map_err(unreported)?;
-            eprintln!("model  {}", folder.join(MODEL).display());
-            eprintln!("report {}", report.display());
+            say(format_args!("model  {}", folder.join(MODEL).display()));
+            say(format_args!("report {}", report.display()));
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -388,6 +474,7 @@ fn initial(plan: &Plan, architecture: &Architecture, device: &Choice) -> Result<
         sgd: optimizer(plan),
         ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
         best: None,
+        tally: Tally::default(),
         model,
     })
 }
@@ -396,7 +483,7 @@ fn restored(
     plan: &Plan,
     architecture: &Architecture,
     device: &Choice,
-    checkpoint: checkpoint::Checkpoint,
+    checkpoint: Checkpoint,
 ) -> Result<State, Error> {
     let model = fresh(plan, architecture, device);
     let decay = plan.ema.as_ref().map(|ema| ema.decay);
@@ -420,8 +507,11 @@ fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device
     let mut init = Init::new(&device.device, plan.initialization, plan.seed);
     let described = Description::of(&architecture.init(&mut init), input);
     let [channels, height, width] = input;
-    eprintln!("device  {} ({} threads)", device.name, plan.threads);
-    eprintln!(
+    say(format_args!(
+        "device  {} ({} threads)",
+        device.name, plan.threads
+    ));
+    say(format_args!(
         "model   {}: {} parameters, {} multiply-adds an image of {channels}x{height}x{width}, \
          weights {}",
         plan.model.name,
@@ -431,20 +521,20 @@ fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device
             Some(path) => format!("from `{}`", path.display()),
             None => format!("drawn: {}", plan.initialization),
         }
-    );
-    eprintln!(
+    ));
+    say(format_args!(
         "data    {}: {} images in {} classes",
         plan.dataset.facts.name,
         progress::grouped(plan.train_images as u64),
         plan.dataset.facts.classes
-    );
-    eprintln!(
+    ));
+    say(format_args!(
         "plan    {} steps of {} images, {} an epoch; seed {}",
         progress::grouped(plan.steps),
         plan.batch,
         progress::grouped(plan.steps_per_epoch),
         plan.seed
-    );
+    ));
 }
 
 fn remove_journal(folder: &Path) -> Result<(), Error> {
@@ -455,9 +545,9 @@ fn remove_journal(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn opening(plan: &Plan, going_on: bool, step: u64) -> Vec<Event> {
+fn opening(plan: &Plan, resumed: bool, step: u64) -> Vec<Event> {
     let (time, device, threads) = (journal::now(), plan.device.clone(), plan.threads);
-    if going_on {
+    if resumed {
         return vec![Event::Resume(Resume {
             time,
             step,
@@ -488,10 +578,14 @@ fn watch_for_interrupts() -> Arc<AtomicBool> {
         if set.swap(true, Ordering::Relaxed) {
             process::exit(INTERRUPTED.into());
         }
-        eprintln!("stopping after this step; once more to stop at once");
+        say(format_args!(
+            "stopping after this step; once more to stop at once"
+        ));
     });
     if let Err(error) = watching {
-        eprintln!("note: an interrupt will not save the run: {error}");
+        say(format_args!(
+            "note: an interrupt will not save the run: {error}"
+        ));
     }
     interrupted
 }

@@ -1,0 +1,191 @@
+//! Training on a user's own files: tensors, a folder of idx files, folders of images.
+
+mod support;
+
+use std::f32::consts::PI;
+
+use support::{Place, RunFolder, images_and_labels, png};
+
+const SIDE: usize = 8;
+
+/// Stripes that stand or lie, with a phase of their own: two classes that any convolution tells apart.
+fn stripes(index: usize) -> (Vec<f32>, usize) {
+    let (label, phase) = (index % 2, index as f32);
+    let value = |place: usize| {
+        let across = if label == 0 {
+            place % SIDE
+        } else {
+            place / SIDE
+        };
+        0.5 + 0.5 * (PI / 2.0 * across as f32 + phase).sin()
+    };
+    ((0..SIDE * SIDE).map(value).collect(), label)
+}
+
+/// As [`stripes`], from 0 to 255.
+fn grey_stripes(index: usize) -> (Vec<u8>, usize) {
+    let (pixels, label) = stripes(index);
+    (
+        pixels.iter().map(|value| (value * 255.0) as u8).collect(),
+        label,
+    )
+}
+
+fn tensors(range: std::ops::Range<usize>) -> Vec<u8> {
+    let (images, labels): (Vec<_>, Vec<_>) = range.map(stripes).unzip();
+    let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+    images_and_labels([labels.len(), 1, SIDE, SIDE], &images.concat(), &labels)
+}
+
+/// A file of MNIST's layout: its dimensions, then its bytes.
+fn idx(dimensions: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, dimensions.len() as u8];
+    file.extend(
+        dimensions
+            .iter()
+            .flat_map(|dimension| dimension.to_be_bytes()),
+    );
+    file.extend(bytes);
+    file
+}
+
+fn write_idx(place: &Place, name: &str, range: std::ops::Range<usize>) {
+    let (images, labels): (Vec<_>, Vec<_>) = range.map(grey_stripes).unzip();
+    let (count, side) = (labels.len() as u32, SIDE as u32);
+    let labels: Vec<u8> = labels.iter().map(|&label| label as u8).collect();
+    place.write(
+        &format!("{name}-images-idx3-ubyte"),
+        idx(&[count, side, side], &images.concat()),
+    );
+    place.write(&format!("{name}-labels-idx1-ubyte"), idx(&[count], &labels));
+}
+
+fn write_images(place: &Place, folder: &str, range: std::ops::Range<usize>) {
+    for index in range {
+        let (pixels, label) = grey_stripes(index);
+        let class = ["standing", "lying"][label];
+        place.write(
+            &format!("{folder}/{class}/{index}.png"),
+            png(SIDE, SIDE, &pixels),
+        );
+    }
+}
+
+fn train(place: &Place, dataset: &str) -> RunFolder {
+    place.write(
+        "own.toml",
+        format!(
+            r#"
+            model   = "resnet8"
+            dataset = {dataset}
+            batch   = 16
+            length  = {{ steps = 20 }}
+            [optimizer.sgd]
+            momentum = 0.9
+            [schedule.constant]
+            rate = 0.05
+            [eval]
+            every = {{ steps = 20 }}
+            [[augment.train]]
+            normalize = "per-channel"
+            [[augment.test]]
+            normalize = "per-channel"
+            "#
+        ),
+    );
+    place.finished_run("run", "--config own.toml")
+}
+
+/// The network has learnt the two classes, in training and in `eval`.
+fn assert_learnt(place: &Place, run: &RunFolder) {
+    let top1 = run.events("eval").pop().unwrap()["top1"].as_f64().unwrap();
+    assert!(top1 > 90.0, "{top1} %");
+    let evaluated = place.train("eval --run run").is(0).json();
+    assert_eq!(evaluated["top1"].as_f64(), Some(top1));
+    assert_eq!(evaluated["images"], 32);
+}
+
+#[test]
+fn tensors_train_and_are_evaluated() {
+    let place = Place::new();
+    place.write("train.safetensors", tensors(0..96));
+    place.write("test.safetensors", tensors(96..128));
+    let run = train(
+        &place,
+        r#"{ tensors = "train.safetensors", test = "test.safetensors" }"#,
+    );
+    assert_learnt(&place, &run);
+}
+
+#[test]
+fn tensors_without_a_test_split_train_and_are_not_evaluated() {
+    let place = Place::new();
+    place.write("train.safetensors", tensors(0..96));
+    let run = train(&place, r#"{ tensors = "train.safetensors" }"#);
+    assert!(run.events("eval").is_empty());
+    assert!(!run.join("evaluation.json").exists());
+    assert!(run.join("model.safetensors").exists() && run.join("report.html").exists());
+    let resumed = place
+        .train("--config own.toml --run-dir run --resume")
+        .is(0);
+    assert_eq!(resumed.stderr, "the run in `run` is finished\n");
+
+    place
+        .train("eval --run run")
+        .is(2)
+        .says("error: the dataset has no test split\n\nhint: use `--split train`");
+    let top1 = place.train("eval --run run --split train").is(0).json()["top1"].as_f64();
+    assert!(top1.is_some_and(|top1| top1 > 90.0), "{top1:?} %");
+}
+
+#[test]
+fn a_folder_of_idx_files_trains() {
+    let place = Place::new();
+    write_idx(&place, "mine/train", 0..96);
+    write_idx(&place, "mine/t10k", 96..128);
+    let run = train(&place, r#"{ idx = "mine" }"#);
+    assert_learnt(&place, &run);
+}
+
+#[test]
+fn folders_of_images_train_and_their_classes_have_names() {
+    let place = Place::new();
+    write_images(&place, "mine/train", 0..96);
+    write_images(&place, "mine/test", 96..128);
+    let run = train(&place, r#"{ folder = "mine" }"#);
+    assert_learnt(&place, &run);
+    let predicted = place.train("predict --run run mine/test/lying/97.png --format json");
+    assert_eq!(predicted.is(0).json()[0]["class"], "lying");
+}
+
+/// Its header is whole, so that it shows only when it is wanted: the run stops, and no other image takes its place.
+#[test]
+fn an_image_that_cannot_be_read_stops_the_run() {
+    let place = Place::new();
+    write_images(&place, "mine/train", 0..32);
+    let (pixels, _) = grey_stripes(32);
+    let whole = png(SIDE, SIDE, &pixels);
+    place.write("mine/train/lying/torn.png", &whole[..whole.len() - 24]);
+    place.write("own.toml", "");
+    place.write(
+        "own.toml",
+        r#"
+        model   = "resnet8"
+        dataset = { folder = "mine" }
+        batch   = 8
+        length  = { epochs = 1 }
+        [optimizer.sgd]
+        [schedule.constant]
+        rate = 0.1
+        "#,
+    );
+    for workers in [0, 2] {
+        place
+            .train(&format!(
+                "--config own.toml --run-dir run-{workers} --workers {workers}"
+            ))
+            .is(1)
+            .says("error: cannot read the images")
+            .says("caused by: cannot decode image `mine/train/lying/torn.png`");
+    }
+}
