@@ -1,5 +1,10 @@
 //! The list of operations, with portable bodies.
 
+#![cfg_attr(
+    feature = "ndarray",
+    expect(deprecated, reason = "Burn 0.22 is the last to have this backend")
+)]
+
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
 use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
