@@ -1,5 +1,8 @@
 //! The gradients of every operation, written once for all backends.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
 use burn::backend::autodiff::{
     NodeId,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -7,11 +10,59 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend};
+use burn::backend::{Autodiff, AutodiffBackend, Backend};
 
-use crate::{CnnOps, Conv2dOptions};
+use crate::Conv2dOptions;
+use crate::ops::{CnnGradients, CnnOps, Normalization, Residual};
 
-impl<B: CnnOps, C: CheckpointStrategy> CnnOps for Autodiff<B, C> {
+thread_local! {
+    /// Nodes that have a gradient from an operation of ours, and have not been passed yet.
+    static REGISTERED: RefCell<HashSet<NodeId>> = RefCell::new(HashSet::new());
+}
+
+/// Nodes of ours that only Burn's operations pass stay in the set; past this many, it forgets all.
+const MOST_REGISTERED: usize = 1 << 12;
+
+/// The gradient by a node's output. (Burn does not name a node's type.)
+macro_rules! consume {
+    ($grads:ident, $node:expr) => {{
+        REGISTERED.with_borrow_mut(|registered| registered.remove(&$node.id));
+        $grads.consume::<B>(&$node)
+    }};
+}
+
+/// Notes gradients by the outputs of parents of `$node`, where they are wanted.
+macro_rules! register {
+    ($grads:ident, $node:expr, $($parent:expr => $gradient:expr),+ $(,)?) => {
+        $(if let Some(parent) = $parent
+            && let Some(gradient) = $gradient
+        {
+            // What is passed on is required as this node is; what a user asked for, is kept.
+            let is_passed_on = parent.requirement == $node.requirement;
+            let gradient = if is_passed_on && is_second(parent.id) {
+                B::add_images($grads.consume::<B>(&parent), gradient)
+            } else {
+                gradient
+            };
+            $grads.register::<B>(parent.id, gradient);
+        })+
+    };
+}
+
+/// Whether an operation of ours gave this node a gradient before.
+///
+/// Where there is one already, as at the fork of a residual block, Burn would add the two in its own
+/// order of axes, which costs more than the convolution before it: they are added here.
+fn is_second(node: NodeId) -> bool {
+    REGISTERED.with_borrow_mut(|registered| {
+        if registered.len() > MOST_REGISTERED {
+            registered.clear();
+        }
+        !registered.insert(node)
+    })
+}
+
+impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> {
     fn conv2d_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -40,39 +91,61 @@ impl<B: CnnOps, C: CheckpointStrategy> CnnOps for Autodiff<B, C> {
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        residual: Residual<Self>,
         epsilon: f64,
+        rectifies: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let prepared = BatchNormBackward
-            .prepare::<C>([images.node(), weight.node(), bias.node()])
-            .compute_bound()
-            .stateful();
-        let (output, mean, variance) = match prepared {
-            OpsKind::Tracked(mut prep) => {
-                let (images_id, weight_id) = (prep.checkpoint(&images), prep.checkpoint(&weight));
-                let (output, mean, variance) = B::batch_norm_forward(
-                    images.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    epsilon,
-                );
-                let state = BatchNormState {
-                    images: images_id,
-                    weight: weight_id,
-                    mean: mean.clone(),
-                    variance: variance.clone(),
-                    epsilon,
-                };
-                (prep.finish(state, output), mean, variance)
+        // The two differ in the number of their parents, which is part of a type.
+        macro_rules! normalize {
+            ($backward:expr, [$($parent:expr),*], $residual:expr) => {{
+                let prepared = $backward
+                    .prepare::<C>([$($parent.node()),*])
+                    .compute_bound()
+                    .stateful();
+                match prepared {
+                    OpsKind::Tracked(mut prep) => {
+                        let ids = (prep.checkpoint(&images), prep.checkpoint(&weight));
+                        let (output, mean, variance) = B::batch_norm_forward(
+                            images.into_primitive(),
+                            weight.into_primitive(),
+                            bias.into_primitive(),
+                            $residual,
+                            epsilon,
+                            rectifies,
+                        );
+                        let state = BatchNormState {
+                            images: ids.0,
+                            weight: ids.1,
+                            mean: mean.clone(),
+                            variance: variance.clone(),
+                            epsilon,
+                            rectified: rectifies.then(|| output.clone()),
+                        };
+                        (prep.finish(state, output), mean, variance)
+                    }
+                    OpsKind::UnTracked(prep) => {
+                        let (output, mean, variance) = B::batch_norm_forward(
+                            images.into_primitive(),
+                            weight.into_primitive(),
+                            bias.into_primitive(),
+                            $residual,
+                            epsilon,
+                            rectifies,
+                        );
+                        (prep.finish(output), mean, variance)
+                    }
+                }
+            }};
+        }
+        let (output, mean, variance) = match residual {
+            Residual::None => {
+                normalize!(BatchNormBackward, [images, weight, bias], Residual::None)
             }
-            OpsKind::UnTracked(prep) => {
-                let (output, mean, variance) = B::batch_norm_forward(
-                    images.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                    epsilon,
-                );
-                (prep.finish(output), mean, variance)
-            }
+            Residual::Added(residual) => normalize!(
+                BatchNormAddBackward,
+                [images, weight, bias, residual],
+                Residual::Added(residual.into_primitive())
+            ),
         };
         (output, Self::from_inner(mean), Self::from_inner(variance))
     }
@@ -81,7 +154,7 @@ impl<B: CnnOps, C: CheckpointStrategy> CnnOps for Autodiff<B, C> {
 #[derive(Debug)]
 struct Conv2dBackward;
 
-impl<B: CnnOps> Backward<B, 2> for Conv2dBackward {
+impl<B: CnnOps + CnnGradients> Backward<B, 2> for Conv2dBackward {
     type State = (NodeId, NodeId, Conv2dOptions);
 
     fn backward(
@@ -91,29 +164,21 @@ impl<B: CnnOps> Backward<B, 2> for Conv2dBackward {
         checkpointer: &mut Checkpointer,
     ) {
         let [images_node, weight_node] = ops.parents;
-        let output_gradient = grads.consume::<B>(&ops.node);
+        let output_gradient = consume!(grads, ops.node);
         let (images, weight, options) = ops.state;
         let images: FloatTensor<B> = checkpointer.retrieve_node_output(images);
         let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
 
-        if let Some(node) = images_node {
-            let gradient = B::conv2d_images_gradient(
-                images.clone(),
-                weight.clone(),
-                output_gradient.clone(),
-                options,
-            );
-            grads.register::<B>(node.id, gradient);
-        }
-        if let Some(node) = weight_node {
-            let gradient = B::conv2d_weight_gradient(images, weight, output_gradient, options);
-            grads.register::<B>(node.id, gradient);
-        }
+        let (of_images, of_weight) = B::conv2d_gradients(
+            images,
+            weight,
+            output_gradient,
+            options,
+            images_node.is_some(),
+        );
+        register!(grads, ops.node, images_node => of_images, weight_node => Some(of_weight));
     }
 }
-
-#[derive(Debug)]
-struct BatchNormBackward;
 
 #[derive(Clone, Debug)]
 struct BatchNormState<T> {
@@ -122,9 +187,34 @@ struct BatchNormState<T> {
     mean: T,
     variance: T,
     epsilon: f64,
+    rectified: Option<T>,
 }
 
-impl<B: CnnOps> Backward<B, 3> for BatchNormBackward {
+impl<T> BatchNormState<T> {
+    fn normalization<B: Backend<FloatTensorPrimitive = T>>(
+        self,
+        checkpointer: &mut Checkpointer,
+        has_residual: bool,
+    ) -> Normalization<B>
+    where
+        T: Clone + Send + 'static,
+    {
+        Normalization {
+            images: checkpointer.retrieve_node_output(self.images),
+            weight: checkpointer.retrieve_node_output(self.weight),
+            mean: self.mean,
+            variance: self.variance,
+            epsilon: self.epsilon,
+            rectified: self.rectified,
+            has_residual,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BatchNormBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 3> for BatchNormBackward {
     type State = BatchNormState<FloatTensor<B>>;
 
     fn backward(
@@ -133,29 +223,44 @@ impl<B: CnnOps> Backward<B, 3> for BatchNormBackward {
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let [images_node, weight_node, bias_node] = ops.parents;
-        let output_gradient = grads.consume::<B>(&ops.node);
-        let state = ops.state;
-        let images: FloatTensor<B> = checkpointer.retrieve_node_output(state.images);
-        let weight: FloatTensor<B> = checkpointer.retrieve_node_output(state.weight);
-
-        let (images_gradient, weight_gradient, bias_gradient) = B::batch_norm_gradient(
-            images,
-            weight,
-            state.mean,
-            state.variance,
-            output_gradient,
-            state.epsilon,
+        let [images, weight, bias] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let normalization = ops.state.normalization(checkpointer, false);
+        let gradients = B::batch_norm_gradients(normalization, output_gradient);
+        register!(
+            grads,
+            ops.node,
+            images => Some(gradients.images),
+            weight => Some(gradients.weight),
+            bias => Some(gradients.bias),
         );
-        let gradients = [
-            (images_node, images_gradient),
-            (weight_node, weight_gradient),
-            (bias_node, bias_gradient),
-        ];
-        for (node, gradient) in gradients {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
     }
 }
+
+#[derive(Debug)]
+struct BatchNormAddBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 4> for BatchNormAddBackward {
+    type State = BatchNormState<FloatTensor<B>>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [images, weight, bias, residual] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let normalization = ops.state.normalization(checkpointer, true);
+        let gradients = B::batch_norm_gradients(normalization, output_gradient);
+        register!(
+            grads,
+            ops.node,
+            images => Some(gradients.images),
+            weight => Some(gradients.weight),
+            bias => Some(gradients.bias),
+            residual => gradients.residual,
+        );
+    }
+}
+

@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use crate::ops::CnnOps;
+use crate::ops::{CnnOps, Residual};
 
 /// What batch normalisation gives in training.
 #[derive(Clone, Debug)]
@@ -18,10 +18,19 @@ pub struct BatchNormTrain {
     pub variance: Tensor<1>,
 }
 
+/// What follows a normalisation, in the same pass over memory.
+#[derive(Clone, Debug, Default)]
+pub struct Finish {
+    /// Is added to the normalised images, and has their shape.
+    pub residual: Option<Tensor<4>>,
+    /// Whether the sum is rectified: `max(0, x)`.
+    pub relu: bool,
+}
+
 /// Normalises each channel by the statistics of the batch itself.
 ///
 /// The output is `weight · (x - mean) / sqrt(variance + epsilon) + bias` with the batch's *biased*
-/// variance (section 3.1).
+/// variance (section 3.1), with what `finish` asks for.
 ///
 /// # Shapes
 ///
@@ -36,13 +45,16 @@ pub fn batch_norm_train(
     weight: Tensor<1>,
     bias: Tensor<1>,
     epsilon: f64,
+    finish: Finish,
 ) -> BatchNormTrain {
     let [n, _, height, width] = images.dims();
     let (output, mean, biased) = Dispatch::batch_norm_forward(
         images.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
+        residual_of(finish.residual),
         epsilon,
+        finish.relu,
     );
     BatchNormTrain {
         output: Tensor::from_dispatch(output),
@@ -58,7 +70,7 @@ fn unbiased(biased: Tensor<1>, values: usize) -> Tensor<1> {
     biased.mul_scalar(values as f64 / (values - 1) as f64)
 }
 
-/// Normalises each channel by given statistics, as in evaluation.
+/// Normalises each channel by given statistics, as in evaluation, with what `finish` asks for.
 ///
 /// # Shapes
 ///
@@ -75,13 +87,19 @@ pub fn batch_norm(
     mean: Tensor<1>,
     variance: Tensor<1>,
     epsilon: f64,
+    finish: Finish,
 ) -> Tensor<4> {
     let scale = weight / (variance + epsilon).sqrt();
     let shift = bias - mean * scale.clone();
-    images * per_channel(scale) + per_channel(shift)
+    Tensor::from_dispatch(Dispatch::affine_forward(
+        images.into_dispatch(),
+        scale.into_dispatch(),
+        shift.into_dispatch(),
+        residual_of(finish.residual),
+        finish.relu,
+    ))
 }
 
-fn per_channel(values: Tensor<1>) -> Tensor<4> {
-    let [channels] = values.dims();
-    values.reshape([1, channels, 1, 1])
+fn residual_of(residual: Option<Tensor<4>>) -> Residual<Dispatch> {
+    residual.map_or(Residual::None, |values| Residual::Added(values.into_dispatch()))
 }

@@ -65,9 +65,28 @@ impl From<Conv2dOptions> for ConvOptions<2> {
 ///
 /// Where the shapes do not fit each other.
 pub fn conv2d(images: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
+    check(images.dims(), weight.dims(), options);
     Tensor::from_dispatch(Dispatch::conv2d_forward(
         images.into_dispatch(),
         weight.into_dispatch(),
         options,
     ))
+}
+
+/// Burn checks these only on some backends.
+fn check(images: [usize; 4], weight: [usize; 4], options: Conv2dOptions) {
+    let [_, channels, height, width] = images;
+    let [filters, group, kernel_height, kernel_width] = weight;
+    let groups = options.groups;
+    assert!(
+        groups > 0 && channels == group * groups && filters.is_multiple_of(groups),
+        "images of {channels} channels do not fit a weight of {filters} filters by {group} channels \
+         in {groups} groups"
+    );
+    assert!(
+        options
+            .output_size([height, width], [kernel_height, kernel_width])
+            .is_some(),
+        "a kernel of {kernel_height}x{kernel_width} does not fit padded images of {height}x{width}"
+    );
 }

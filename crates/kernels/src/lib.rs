@@ -22,8 +22,10 @@
 mod autodiff;
 mod batch_norm;
 mod conv2d;
+mod cpu;
 mod ops;
+mod portable;
 
-pub use batch_norm::{BatchNormTrain, batch_norm, batch_norm_train};
+pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use conv2d::{Conv2dOptions, conv2d};
-pub use ops::CnnOps;
+pub use ops::{BatchNormGradients, CnnGradients, CnnOps, Normalization, Residual};

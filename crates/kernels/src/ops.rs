@@ -1,4 +1,4 @@
-//! The list of operations, with portable bodies.
+//! The list of operations.
 
 #![cfg_attr(
     feature = "ndarray",
@@ -10,13 +10,14 @@ use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Flex, backend_extension};
+use burn::backend::{Backend, ExtensionType, backend_extension};
 
-use crate::Conv2dOptions;
+use crate::{Conv2dOptions, portable};
 
 /// The operations of a convolutional network that Kiln computes itself.
 ///
-/// A backend that is not listed here panics when one is called.
+/// The default bodies are composed from Burn's primitives. A backend that is not listed here panics
+/// when one is called.
 #[backend_extension(
     Flex,
     NdArray: cfg(feature = "ndarray"),
@@ -30,66 +31,125 @@ pub trait CnnOps: Backend {
         weight: FloatTensor<Self>,
         options: Conv2dOptions,
     ) -> FloatTensor<Self> {
-        Self::conv2d(images, weight, None, options.into())
+        portable::conv2d_forward::<Self>(images, weight, options)
     }
 
-    /// The gradient of a convolution by its images, which are given for their shape.
-    fn conv2d_images_gradient(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        output_gradient: FloatTensor<Self>,
-        options: Conv2dOptions,
-    ) -> FloatTensor<Self> {
-        Self::conv2d_x_backward(images, weight, output_gradient, options.into())
-    }
-
-    /// The gradient of a convolution by its weight, which is given for its shape.
-    fn conv2d_weight_gradient(
-        images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        output_gradient: FloatTensor<Self>,
-        options: Conv2dOptions,
-    ) -> FloatTensor<Self> {
-        Self::conv2d_weight_backward(images, weight, output_gradient, options.into())
-    }
-
-    /// Batch normalisation by the batch's statistics: the output, the mean and the biased variance.
+    /// Batch normalisation by the batch's statistics, to which the residual is added and which is
+    /// then rectified, where these are wanted: the output, the mean and the biased variance.
     fn batch_norm_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        #[extension_type] residual: Residual<Self>,
         epsilon: f64,
+        rectifies: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let normalized = Self::batch_norm_train(images, weight, bias, epsilon);
-        (normalized.output, normalized.mean, normalized.variance)
+        portable::batch_norm_forward::<Self>(images, weight, bias, residual, epsilon, rectifies)
     }
 
-    /// The gradients of batch normalisation by images, weight and bias, from the statistics that
-    /// [`batch_norm_forward`](Self::batch_norm_forward) returned.
-    fn batch_norm_gradient(
+    /// `scale · images + shift` by channel, to which the residual is added and which is then
+    /// rectified, where these are wanted.
+    fn affine_forward(
         images: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        variance: FloatTensor<Self>,
-        output_gradient: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let gradient = Self::batch_norm_train_backward(
-            images,
-            weight,
-            mean,
-            variance,
-            epsilon,
-            output_gradient,
-        );
-        (gradient.x_grad, gradient.gamma_grad, gradient.beta_grad)
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        #[extension_type] residual: Residual<Self>,
+        rectifies: bool,
+    ) -> FloatTensor<Self> {
+        portable::affine_forward::<Self>(images, scale, shift, residual, rectifies)
     }
 }
 
-impl CnnOps for Flex {}
+/// What is added to an operation's output.
+#[derive(Clone, Debug, ExtensionType)]
+pub enum Residual<B: Backend> {
+    /// Nothing.
+    None,
+    /// Values of the output's shape.
+    Added(FloatTensor<B>),
+}
+
+impl<B: Backend> Residual<B> {
+    /// The values, where there are some.
+    pub fn into_option(self) -> Option<FloatTensor<B>> {
+        match self {
+            Self::None => None,
+            Self::Added(values) => Some(values),
+        }
+    }
+}
+
+/// What the gradients of [`CnnOps`] are computed with, on a backend without autodiff.
+pub trait CnnGradients: Backend {
+    /// The gradients of a convolution by its images, where wanted, and by its weight.
+    fn conv2d_gradients(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        options: Conv2dOptions,
+        wants_images: bool,
+    ) -> (Option<FloatTensor<Self>>, FloatTensor<Self>) {
+        portable::conv2d_gradients::<Self>(
+            images,
+            weight,
+            output_gradient,
+            options,
+            wants_images,
+        )
+    }
+
+    /// The gradients of [`CnnOps::batch_norm_forward`].
+    fn batch_norm_gradients(
+        normalization: Normalization<Self>,
+        output_gradient: FloatTensor<Self>,
+    ) -> BatchNormGradients<Self> {
+        portable::batch_norm_gradients(normalization, output_gradient)
+    }
+
+    /// The sum of two gradients by the same images.
+    fn add_images(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::add_images::<Self>(left, right)
+    }
+}
+
+/// What a batch normalisation was, for its gradients.
+#[derive(Clone, Debug)]
+pub struct Normalization<B: Backend> {
+    /// What was normalised.
+    pub images: FloatTensor<B>,
+    /// The scale, `[channels]`.
+    pub weight: FloatTensor<B>,
+    /// The batch's mean, `[channels]`.
+    pub mean: FloatTensor<B>,
+    /// The batch's biased variance, `[channels]`.
+    pub variance: FloatTensor<B>,
+    /// What was added to the variance.
+    pub epsilon: f64,
+    /// The output, where it was rectified.
+    pub rectified: Option<FloatTensor<B>>,
+    /// Whether something was added.
+    pub has_residual: bool,
+}
+
+/// The gradients of a batch normalisation.
+#[derive(Clone, Debug)]
+pub struct BatchNormGradients<B: Backend> {
+    /// By what was normalised.
+    pub images: FloatTensor<B>,
+    /// By the scale.
+    pub weight: FloatTensor<B>,
+    /// By the shift.
+    pub bias: FloatTensor<B>,
+    /// By what was added, where something was.
+    pub residual: Option<FloatTensor<B>>,
+}
 
 #[cfg(feature = "ndarray")]
 impl CnnOps for NdArray {}
+#[cfg(feature = "ndarray")]
+impl CnnGradients for NdArray {}
 
 #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
 impl CnnOps for Cube {}
+#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "cuda"))]
+impl CnnGradients for Cube {}

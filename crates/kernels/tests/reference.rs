@@ -2,11 +2,13 @@
 //! finite differences of that reference.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kernels::{Conv2dOptions, batch_norm, batch_norm_train, conv2d};
+use kernels::{Conv2dOptions, Finish, batch_norm, batch_norm_train, conv2d};
 use proptest::prelude::*;
 
 /// Largest error over largest value, as f32 arithmetic in any order can do.
 const TOLERANCE: f64 = 1e-5;
+/// The same of convolutions in tiles, whose transforms cost some digits.
+const TILED_TOLERANCE: f64 = 1e-4;
 
 /// An image tensor in f64, `[n, channels, height, width]`.
 #[derive(Clone, Debug)]
@@ -84,13 +86,17 @@ fn for_each_product(
 }
 
 fn assert_close(what: &str, found: TensorData, expected: &[f64]) {
+    assert_within(TOLERANCE, what, found, expected);
+}
+
+fn assert_within(tolerance: f64, what: &str, found: TensorData, expected: &[f64]) {
     let found: Vec<f32> = found.try_to_vec().unwrap();
     assert_eq!(found.len(), expected.len(), "{what}: number of values");
     let largest = expected.iter().fold(1e-3, |m: f64, v| m.max(v.abs()));
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (f64::from(*found) - expected).abs() / largest;
         assert!(
-            error < TOLERANCE,
+            error < tolerance,
             "{what}: value {index} is {found}, expected {expected}"
         );
     }
@@ -103,11 +109,13 @@ struct Convolution {
     options: Conv2dOptions,
 }
 
+/// Any convolution: few channels and many, with tails of every vector's width.
 fn convolution() -> impl Strategy<Value = Convolution> {
-    let sizes = (1..4usize, 1..5usize, 1..5usize, 3..12usize, 3..12usize);
-    let kernel = (1..4usize, 1..4usize);
+    let channels = || prop_oneof![1..5usize, 5..40usize];
+    let sizes = (1..4usize, channels(), channels(), 3..12usize, 3..12usize);
+    let kernel = (1..6usize, 1..6usize);
     let options = (
-        1..3usize,
+        1..4usize,
         1..3usize,
         0..3usize,
         0..3usize,
@@ -132,42 +140,85 @@ fn convolution() -> impl Strategy<Value = Convolution> {
     })
 }
 
+/// 3x3 at stride 1 with the channels that tiles take, small images and large.
+fn tiled_convolution() -> impl Strategy<Value = Convolution> {
+    let sides = (1..20usize, 1..20usize, 0..3usize, 0..3usize);
+    (1..4usize, 1..4usize, 1..4usize, sides).prop_filter_map(
+        "the kernel fits",
+        |(n, channels, filters, (height, width, py, px))| {
+            let options = Conv2dOptions {
+                padding: [py, px],
+                ..Conv2dOptions::default()
+            };
+            options.output_size([height, width], [3, 3])?;
+            Some(Convolution {
+                images: [n, 16 * channels, height, width],
+                weight: [16 * filters, 16 * channels, 3, 3],
+                options,
+            })
+        },
+    )
+}
+
+/// Compares the convolution and both gradients with the reference.
+fn check(case: &Convolution, tolerance: f64) {
+    let images = Reference::noise(case.images, 1);
+    let weight = Reference::noise(case.weight, 2);
+    let [height, width] = case
+        .options
+        .output_size([case.images[2], case.images[3]], [case.weight[2], case.weight[3]])
+        .unwrap();
+    let out_shape = [case.images[0], case.weight[0], height, width];
+    let output_gradient = Reference::noise(out_shape, 3);
+
+    let mut output = vec![0.0; output_gradient.values.len()];
+    let mut images_gradient = vec![0.0; images.values.len()];
+    let mut weight_gradient = vec![0.0; weight.values.len()];
+    for_each_product(&images, &weight, &output_gradient, case.options, |i, w, o| {
+        output[o] += images.values[i] * weight.values[w];
+        images_gradient[i] += output_gradient.values[o] * weight.values[w];
+        weight_gradient[w] += output_gradient.values[o] * images.values[i];
+    });
+
+    let device = Device::flex().autodiff();
+    let x = images.tensor(&device).require_grad();
+    let w = weight.tensor(&device).require_grad();
+    let y = conv2d(x.clone(), w.clone(), case.options);
+    assert_eq!(y.dims(), out_shape);
+    let gradients = (y.clone() * output_gradient.tensor(&device)).sum().backward();
+
+    assert_within(tolerance, "output", y.into_data(), &output);
+    let x_gradient = x.grad(&gradients).unwrap();
+    assert_within(tolerance, "gradient by the images", x_gradient.into_data(), &images_gradient);
+    let w_gradient = w.grad(&gradients).unwrap();
+    assert_within(tolerance, "gradient by the weight", w_gradient.into_data(), &weight_gradient);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn conv2d_and_its_gradients_are_the_references(case in convolution()) {
-        let images = Reference::noise(case.images, 1);
-        let weight = Reference::noise(case.weight, 2);
-        let [height, width] = case
-            .options
-            .output_size([case.images[2], case.images[3]], [case.weight[2], case.weight[3]])
-            .unwrap();
-        let out_shape = [case.images[0], case.weight[0], height, width];
-        let output_gradient = Reference::noise(out_shape, 3);
-
-        let mut output = vec![0.0; output_gradient.values.len()];
-        let mut images_gradient = vec![0.0; images.values.len()];
-        let mut weight_gradient = vec![0.0; weight.values.len()];
-        for_each_product(&images, &weight, &output_gradient, case.options, |i, w, o| {
-            output[o] += images.values[i] * weight.values[w];
-            images_gradient[i] += output_gradient.values[o] * weight.values[w];
-            weight_gradient[w] += output_gradient.values[o] * images.values[i];
-        });
-
-        let device = Device::flex().autodiff();
-        let x = images.tensor(&device).require_grad();
-        let w = weight.tensor(&device).require_grad();
-        let y = conv2d(x.clone(), w.clone(), case.options);
-        prop_assert_eq!(y.dims(), out_shape);
-        let gradients = (y.clone() * output_gradient.tensor(&device)).sum().backward();
-
-        assert_close("output", y.into_data(), &output);
-        let x_gradient = x.grad(&gradients).unwrap();
-        assert_close("gradient by the images", x_gradient.into_data(), &images_gradient);
-        let w_gradient = w.grad(&gradients).unwrap();
-        assert_close("gradient by the weight", w_gradient.into_data(), &weight_gradient);
+        check(&case, TOLERANCE);
     }
+
+    #[test]
+    fn tiled_convolutions_are_the_references(case in tiled_convolution()) {
+        check(&case, TILED_TOLERANCE);
+    }
+}
+
+#[test]
+fn large_matrices_are_multiplied_whole() {
+    let case = Convolution {
+        images: [5, 192, 9, 6],
+        weight: [208, 192, 3, 3],
+        options: Conv2dOptions {
+            padding: [1, 1],
+            ..Conv2dOptions::default()
+        },
+    };
+    check(&case, TILED_TOLERANCE);
 }
 
 const EPSILON: f64 = 1e-5;
@@ -213,7 +264,8 @@ fn batch_norm_in_training_is_the_reference() {
     let w = Tensor::<1>::from_data(weight.map(|v| v as f32), &device).require_grad();
     let b = Tensor::<1>::from_data(bias.map(|v| v as f32), &device).require_grad();
 
-    let result = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON);
+    let finish = Finish::default();
+    let result = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON, finish);
     let gradients = (result.output.clone() * output_gradient.tensor(&device))
         .sum()
         .backward();
@@ -301,6 +353,7 @@ fn batch_norm_in_evaluation_uses_the_given_statistics() {
         vector([0.25, -0.25]),
         vector([4.0, 0.25]),
         EPSILON,
+        Finish::default(),
     );
     let expected: Vec<f64> = (0..images.values.len())
         .map(|index| {
@@ -319,6 +372,73 @@ fn the_variance_of_a_single_value_is_zero_and_not_nan() {
     let device = Device::flex().autodiff();
     let images = Tensor::<4>::ones([1, 2, 1, 1], &device);
     let one = Tensor::<1>::ones([2], &device);
-    let result = batch_norm_train(images, one.clone(), one, EPSILON);
+    let result = batch_norm_train(images, one.clone(), one, EPSILON, Finish::default());
     assert_close("variance", result.variance.into_data(), &[0.0, 0.0]);
+}
+
+/// `relu(norm(x) + x)`: what follows a normalisation in the same pass, and a fork, is what Burn's own
+/// operations make of it, and so are the gradients.
+#[test]
+fn what_follows_a_normalisation_is_what_burn_computes() {
+    let device = Device::flex().autodiff();
+    let images = Reference::noise([3, 20, 5, 7], 8);
+    let output_gradient = Reference::noise(images.shape, 9).tensor(&device);
+    let ones = || Tensor::<1>::ones([20], &device).require_grad();
+    let run = |fused: bool| {
+        let (x, w, b) = (images.tensor(&device).require_grad(), ones(), ones());
+        // One operation more, so that the fork is not at a leaf.
+        let fork = batch_norm_train(x.clone(), ones(), ones(), EPSILON, Finish::default()).output;
+        let finish = |is_fused: bool| match is_fused {
+            true => Finish {
+                residual: Some(fork.clone()),
+                relu: true,
+            },
+            false => Finish::default(),
+        };
+        let norm = batch_norm_train(fork.clone(), w.clone(), b.clone(), EPSILON, finish(fused));
+        let y = match fused {
+            true => norm.output,
+            false => burn::tensor::activation::relu(norm.output + fork.clone()),
+        };
+        let gradients = (y.clone() * output_gradient.clone()).sum().backward();
+        let of = |t: &Tensor<1>| t.grad(&gradients).unwrap().into_data();
+        [
+            y.into_data(),
+            x.grad(&gradients).unwrap().into_data(),
+            of(&w),
+            of(&b),
+        ]
+    };
+    for (fused, apart) in run(true).into_iter().zip(run(false)) {
+        let apart: Vec<f64> = apart.iter::<f64>().collect();
+        assert_close("fused", fused, &apart);
+    }
+}
+
+#[test]
+fn what_is_not_a_number_stays_visible() {
+    let device = Device::flex();
+    let mut images = Reference::noise([1, 16, 8, 8], 10);
+    images.values[17] = f64::NAN;
+    let weight = Reference::noise([16, 16, 3, 3], 11).tensor(&device);
+    let options = Conv2dOptions {
+        padding: [1, 1],
+        ..Conv2dOptions::default()
+    };
+    let y = conv2d(images.tensor(&device), weight, options);
+    let values: Vec<f32> = y.clone().into_data().try_to_vec().unwrap();
+    // Row 2, column 1 of the first channel: its neighbours in every filter.
+    for filter in 0..16 {
+        for (row, column) in [(1, 0), (2, 1), (3, 2)] {
+            assert!(values[(filter * 8 + row) * 8 + column].is_nan());
+        }
+    }
+    let vector = |value: f32| Tensor::<1>::ones([16], &device) * value;
+    let finish = Finish {
+        residual: None,
+        relu: true,
+    };
+    let rectified = batch_norm(y, vector(1.0), vector(0.0), vector(0.0), vector(1.0), 0.0, finish);
+    let rectified: Vec<f32> = rectified.into_data().try_to_vec().unwrap();
+    assert!(rectified[2 * 8 + 1].is_nan());
 }

@@ -29,11 +29,10 @@
 //! - `resnet18_cifar` is not the paper's: its 18-layer ImageNet form with the CIFAR form's stem.
 
 use burn::module::Module;
-use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, s};
+use kernels::Finish;
 use serde::{Deserialize, Serialize};
 
-use crate::layers::residual_add;
 use crate::layers::{Conv2dConfig, ConvNorm, Linear, MaxPool2d, global_average};
 use crate::{ConfigError, Init, Initialization, Tap};
 
@@ -300,7 +299,7 @@ impl Stem {
     }
 
     fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = relu(self.conv.forward(images));
+        let x = self.conv.forward_relu(images);
         match &self.pool {
             Some(pool) => pool.forward(x),
             None => x,
@@ -384,15 +383,14 @@ impl ResidualBlock {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let mut y = x.clone();
-        for (index, layer) in self.path.iter().enumerate() {
-            let input = if index == 0 { y } else { relu(y) };
-            y = layer.forward(input);
-        }
-        relu(match &self.shortcut {
-            Some(shortcut) => residual_add(y, shortcut.forward(x)),
-            None => y,
-        })
+        let (last, others) = self.path.split_last().expect("a block has layers");
+        let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
+        let y = others.iter().fold(x, |y, layer| layer.forward_relu(y));
+        let finish = Finish {
+            residual,
+            relu: true,
+        };
+        last.forward_with(y, finish)
     }
 }
 

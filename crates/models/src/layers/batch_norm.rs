@@ -2,8 +2,9 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
-use kernels::{batch_norm, batch_norm_train};
+use kernels::{Finish, batch_norm, batch_norm_train};
 
+use super::residual_add;
 use crate::trace;
 use crate::{Init, LayerKind};
 
@@ -42,17 +43,16 @@ impl BatchNorm {
 
     /// `[n, channels, h, w]` to the same.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.forward_with(images, Finish::default())
+    }
+
+    /// The same, with what follows in one pass over memory: `[n, channels, h, w]` to the same.
+    pub fn forward_with(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
         if trace::is_active() {
-            let parameters = 2 * self.weight.lazy_shape().num_elements();
-            return trace::pointwise(
-                images,
-                LayerKind::BatchNorm,
-                Some(self.weight.id),
-                parameters,
-            );
+            return self.trace(images, finish);
         }
         if images.device().is_autodiff() {
-            self.forward_train(images)
+            self.forward_train(images, finish)
         } else {
             batch_norm(
                 images,
@@ -61,12 +61,24 @@ impl BatchNorm {
                 self.running_mean.value(),
                 self.running_var.value(),
                 EPSILON,
+                finish,
             )
         }
     }
 
-    fn forward_train(&self, images: Tensor<4>) -> Tensor<4> {
-        let normalized = batch_norm_train(images, self.weight.val(), self.bias.val(), EPSILON);
+    fn trace(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
+        let parameters = 2 * self.weight.lazy_shape().num_elements();
+        let kind = LayerKind::BatchNorm;
+        let output = trace::pointwise(images, kind, Some(self.weight.id), parameters);
+        match finish.residual {
+            Some(residual) => residual_add(output, residual),
+            None => output,
+        }
+    }
+
+    fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let normalized = batch_norm_train(images, weight, bias, EPSILON, finish);
         advance(&self.running_mean, normalized.mean);
         advance(&self.running_var, normalized.variance);
         normalized.output

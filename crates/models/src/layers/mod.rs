@@ -14,6 +14,7 @@ pub use pool::{AvgPool2d, MaxPool2d, flatten, global_average};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use kernels::Finish;
 
 use crate::{Init, trace};
 
@@ -37,7 +38,21 @@ impl ConvNorm {
 
     /// `norm(conv(x))`: `[n, channels, h, w]` to `[n, filters, h', w']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.conv.forward(x))
+        self.forward_with(x, Finish::default())
+    }
+
+    /// `relu(norm(conv(x)))`.
+    pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
+        let finish = Finish {
+            relu: true,
+            ..Finish::default()
+        };
+        self.forward_with(x, finish)
+    }
+
+    /// `norm(conv(x))`, and what is to follow in the same pass over memory.
+    pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
+        self.norm.forward_with(self.conv.forward(x), finish)
     }
 }
 

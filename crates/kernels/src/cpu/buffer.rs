@@ -1,0 +1,201 @@
+//! Memory that is used again.
+//!
+//! A step of training allocates the same sizes as the step before. Fresh memory costs a page fault
+//! every 4 KiB, which is more than most operations that would fill it: what is given back is kept
+//! and handed out again.
+
+#![expect(
+    unsafe_code,
+    reason = "Burn takes memory that it did not allocate through an unsafe trait"
+)]
+
+use std::collections::VecDeque;
+use std::mem::MaybeUninit;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::tensor::{AllocationProperty, Bytes};
+use burn_std::{AccessError, AccessPolicy, AllocationController};
+use bytemuck::{Pod, Zeroable};
+
+/// Values in a cache line, by which buffers are aligned.
+const LINE: usize = 16;
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+/// Values in memory that is used again after the buffer's end.
+pub(crate) struct Buffer {
+    lines: Vec<Line>,
+    length: usize,
+}
+
+impl Buffer {
+    /// `length` values, whatever they were before.
+    pub fn new(length: usize) -> Self {
+        Self {
+            lines: pool().take(length.div_ceil(LINE)),
+            length,
+        }
+    }
+
+    /// `length` zeros.
+    pub fn zeros(length: usize) -> Self {
+        let mut buffer = Self::new(length);
+        buffer.fill(0.0);
+        buffer
+    }
+
+    /// The same memory as Burn holds it.
+    pub fn into_bytes(self) -> Bytes {
+        let length = self.length * size_of::<f32>();
+        // SAFETY: the controller's memory is at least `length` bytes, all of them initialised.
+        unsafe { Bytes::from_controller(Box::new(self), length) }
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.lines)[..self.length]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.length]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        pool().give_back(std::mem::take(&mut self.lines));
+    }
+}
+
+impl AllocationController for Buffer {
+    fn alloc_align(&self) -> usize {
+        align_of::<Line>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Other
+    }
+
+    unsafe fn memory_mut(
+        &mut self,
+        _policy: AccessPolicy,
+    ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.lines);
+        let (start, length) = (bytes.as_mut_ptr().cast(), bytes.len());
+        // SAFETY: the same memory under a type of the same layout; by the trait's contract, the
+        // caller writes initialised values only.
+        Ok(unsafe { std::slice::from_raw_parts_mut(start, length) })
+    }
+
+    fn memory(&self, _policy: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.lines);
+        // SAFETY: the same memory under a type of the same layout, which nobody writes meanwhile.
+        Ok(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) })
+    }
+}
+
+/// What was given back, the longest ago first.
+struct Pool {
+    free: VecDeque<Vec<Line>>,
+    /// Lines in `free`.
+    free_lines: usize,
+    /// Lines in buffers.
+    lent_lines: usize,
+    /// The most lines that were in buffers at a time.
+    most_lent: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool {
+    free: VecDeque::new(),
+    free_lines: 0,
+    lent_lines: 0,
+    most_lent: 0,
+});
+
+fn pool() -> MutexGuard<'static, Pool> {
+    // A panic elsewhere leaves counts and buffers as they were.
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    fn take(&mut self, lines: usize) -> Vec<Line> {
+        self.lent_lines += lines;
+        self.most_lent = self.most_lent.max(self.lent_lines);
+        match self.free.iter().rposition(|kept| kept.len() == lines) {
+            Some(index) => {
+                self.free_lines -= lines;
+                self.free.remove(index).expect("found just now")
+            }
+            None => {
+                self.let_go();
+                bytemuck::zeroed_vec(lines)
+            }
+        }
+    }
+
+    fn give_back(&mut self, lines: Vec<Line>) {
+        self.lent_lines -= lines.len();
+        self.free_lines += lines.len();
+        self.free.push_back(lines);
+        self.let_go();
+    }
+
+    /// Keeps all memory together below what was needed at a time, and an eighth: sizes differ.
+    fn let_go(&mut self) {
+        let most = self.most_lent + self.most_lent / 8 - self.lent_lines;
+        while self.free_lines > most {
+            let oldest = self.free.pop_front().expect("its lines were counted");
+            self.free_lines -= oldest.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_pool() -> Pool {
+        Pool {
+            free: VecDeque::new(),
+            free_lines: 0,
+            lent_lines: 0,
+            most_lent: 0,
+        }
+    }
+
+    #[test]
+    fn memory_of_the_same_size_is_used_again() {
+        let mut pool = a_pool();
+        let first = pool.take(8);
+        let address = first.as_ptr();
+        pool.give_back(first);
+        assert_eq!(pool.take(8).as_ptr(), address);
+    }
+
+    #[test]
+    fn what_is_kept_never_exceeds_what_was_needed_at_a_time() {
+        let mut pool = a_pool();
+        for lines in [8, 16, 4, 12] {
+            let taken = pool.take(lines);
+            pool.give_back(taken);
+            assert!(pool.free_lines <= 18);
+        }
+        assert_eq!((pool.most_lent, pool.free_lines, pool.free.len()), (16, 16, 2));
+    }
+
+    #[test]
+    fn a_buffer_has_its_length_and_alignment() {
+        let buffer = Buffer::zeros(17);
+        assert_eq!(buffer.len(), 17);
+        assert_eq!(buffer.as_ptr() as usize % 64, 0);
+        assert_eq!(buffer.into_bytes().len(), 68);
+    }
+}

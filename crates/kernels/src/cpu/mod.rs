@@ -1,0 +1,186 @@
+//! The operations on the processor, for Burn's Flex backend.
+//!
+//! Values are f32 and lie channels last ([`layout`]); for any other type of values, the portable
+//! bodies compute. Threads are rayon's, instructions the best that the machine has. Results do not
+//! depend on the number of threads: what is summed is cut the same way whatever that is.
+
+mod buffer;
+mod direct;
+mod elementwise;
+mod layout;
+mod norm;
+mod product;
+mod shares;
+mod target;
+mod transform;
+mod weight;
+mod weight_gradient;
+mod winograd;
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::DType;
+
+use self::layout::{Images, contiguous, tensor_of};
+use self::norm::{Affine, Normalized, Statistics};
+use self::weight::Weight;
+use crate::ops::{BatchNormGradients, CnnGradients, CnnOps, Normalization, Residual};
+use crate::{Conv2dOptions, portable};
+
+impl CnnOps for Flex {
+    fn conv2d_forward(images: FlexTensor, weight: FlexTensor, options: Conv2dOptions) -> FlexTensor {
+        if !are_f32([&images, &weight]) {
+            return portable::conv2d_forward::<Self>(images, weight, options);
+        }
+        let (images, weight) = (Images::of(images), Weight::of(weight));
+        let shape = weight.shape.output_shape(images.shape, options);
+        let values = if winograd::fits(weight.shape, options) {
+            winograd::forward(&images, &weight, options)
+        } else {
+            direct::forward(&images, &weight, options)
+        };
+        shape.tensor(values)
+    }
+
+    fn batch_norm_forward(
+        images: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        residual: Residual<Self>,
+        epsilon: f64,
+        rectifies: bool,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        if !are_f32([&images, &weight]) {
+            return portable::batch_norm_forward::<Self>(
+                images, weight, bias, residual, epsilon, rectifies,
+            );
+        }
+        let images = Images::of(images);
+        let (weight, bias) = (contiguous(weight), contiguous(bias));
+        let statistics = norm::statistics(&images);
+        let affine = Affine::new(&statistics, weight.storage(), bias.storage(), epsilon);
+        let residual = residual.into_option().map(Images::of);
+        let output = affine.apply(&images, residual.as_ref(), rectifies);
+        (
+            images.shape.tensor(output),
+            channels_tensor(&statistics.mean),
+            channels_tensor(&statistics.variance),
+        )
+    }
+
+    fn affine_forward(
+        images: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        residual: Residual<Self>,
+        rectifies: bool,
+    ) -> FlexTensor {
+        if !are_f32([&images, &scale]) {
+            return portable::affine_forward::<Self>(images, scale, shift, residual, rectifies);
+        }
+        let images = Images::of(images);
+        let affine = Affine {
+            scale: values_of(scale),
+            shift: values_of(shift),
+        };
+        let residual = residual.into_option().map(Images::of);
+        let output = affine.apply(&images, residual.as_ref(), rectifies);
+        images.shape.tensor(output)
+    }
+}
+
+impl CnnGradients for Flex {
+    fn conv2d_gradients(
+        images: FlexTensor,
+        weight: FlexTensor,
+        output_gradient: FlexTensor,
+        options: Conv2dOptions,
+        wants_images: bool,
+    ) -> (Option<FlexTensor>, FlexTensor) {
+        if !are_f32([&images, &weight]) {
+            return portable::conv2d_gradients::<Self>(
+                images,
+                weight,
+                output_gradient,
+                options,
+                wants_images,
+            );
+        }
+        let (images, weight) = (Images::of(images), Weight::of(weight));
+        let output_gradient = Images::of(output_gradient);
+        let (of_images, of_weight) = if winograd::fits(weight.shape, options) {
+            winograd::gradients(&images, &weight, &output_gradient, options, wants_images)
+        } else {
+            let of_images = wants_images
+                .then(|| direct::images_gradient(&output_gradient, &weight, images.shape, options));
+            let of_weight = weight_gradient::weight_gradient(
+                &images,
+                &output_gradient,
+                weight.shape,
+                options,
+            );
+            (of_images, of_weight)
+        };
+        (
+            of_images.map(|values| images.shape.tensor(values)),
+            weight.shape.tensor(&of_weight),
+        )
+    }
+
+    fn batch_norm_gradients(
+        normalization: Normalization<Self>,
+        output_gradient: FlexTensor,
+    ) -> BatchNormGradients<Self> {
+        if !are_f32([&normalization.images, &output_gradient]) {
+            return portable::batch_norm_gradients(normalization, output_gradient);
+        }
+        let images = Images::of(normalization.images);
+        let statistics = Statistics {
+            mean: values_of(normalization.mean),
+            variance: values_of(normalization.variance),
+        };
+        let rectified = normalization.rectified.map(Images::of);
+        let gradient = Images::of(output_gradient.clone());
+        let gradients = Normalized {
+            images: &images,
+            statistics: &statistics,
+            weight: &values_of(normalization.weight),
+            epsilon: normalization.epsilon,
+            rectified: rectified.as_ref(),
+            has_residual: normalization.has_residual,
+        }
+        .gradients(&gradient);
+        BatchNormGradients {
+            images: images.shape.tensor(gradients.images),
+            weight: channels_tensor(&gradients.weight),
+            bias: channels_tensor(&gradients.bias),
+            residual: normalization.has_residual.then(|| match gradients.residual {
+                Some(values) => images.shape.tensor(values),
+                None => output_gradient,
+            }),
+        }
+    }
+
+    fn add_images(left: FlexTensor, right: FlexTensor) -> FlexTensor {
+        if are_f32([&left, &right]) {
+            elementwise::add(left, right)
+        } else {
+            portable::add_images::<Self>(left, right)
+        }
+    }
+}
+
+fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+fn values_of(tensor: FlexTensor) -> Vec<f32> {
+    let count = tensor.layout().num_elements();
+    contiguous(tensor).storage()[..count].to_vec()
+}
+
+fn channels_tensor(values: &[f32]) -> FlexTensor {
+    let mut buffer = buffer::Buffer::new(values.len());
+    buffer.copy_from_slice(values);
+    tensor_of(buffer, &[values.len()])
+}

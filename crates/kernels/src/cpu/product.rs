@@ -1,0 +1,284 @@
+//! Matrix products in registers, of which every convolution is made.
+//!
+//! Two forms, neither of which wants its operands moved before:
+//!
+//! - [`rows_product`]: rows of values, wherever each lies, with a packed matrix. A value of a row is
+//!   spread over a vector and multiplied with vectors of the matrix.
+//! - [`outer_products`]: the sum of the outer products of two rows each, over many pairs of rows.
+
+#![expect(
+    unsafe_code,
+    reason = "the innermost loops go over pointers whose ranges their callers establish"
+)]
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::buffer::Buffer;
+
+/// Vectors in a row of accumulators where there are enough columns.
+pub(crate) const VECTORS: usize = 2;
+
+/// Rows of accumulators that fit the registers beside [`VECTORS`] vectors.
+pub(crate) const fn rows_of<S: Simd>() -> usize {
+    match S::F32_LANES {
+        16 => 14,
+        8 => 6,
+        _ => 4,
+    }
+}
+
+/// The same sum for each of `R` rows: over all taps, a row's values times the panel.
+///
+/// # Safety
+///
+/// Every pointer of `rows` can be read for `depth` values, and `panel` for `rows.len() * depth * V`
+/// vectors.
+#[inline(always)]
+pub(crate) unsafe fn rows_product<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    rows: &[[*const f32; R]],
+    depth: usize,
+    panel: *const f32,
+) -> [[S::f32s; V]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    let mut vectors = panel.cast::<S::f32s>();
+    for tap in rows {
+        for index in 0..depth {
+            let mut right = [simd.splat_f32s(0.0); V];
+            for (v, vector) in right.iter_mut().enumerate() {
+                // SAFETY: within the panel by the caller's promise.
+                *vector = unsafe { vectors.add(v).read_unaligned() };
+            }
+            for (sum, row) in sums.iter_mut().zip(tap) {
+                // SAFETY: within the row by the caller's promise.
+                let left = simd.splat_f32s(unsafe { *row.add(index) });
+                for (sum, vector) in sum.iter_mut().zip(right) {
+                    *sum = simd.mul_add_e_f32s(left, vector, *sum);
+                }
+            }
+            // SAFETY: at most one past the panel's end.
+            vectors = unsafe { vectors.add(V) };
+        }
+    }
+    sums
+}
+
+/// Pairs of rows that lie at even distances.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pairs {
+    /// The first pair's row of each side.
+    pub start: [usize; 2],
+    /// Values from a row to the next, of each side.
+    pub step: [usize; 2],
+    /// How many pairs.
+    pub count: usize,
+}
+
+/// `sums[i][j] += left[row][i] * right[row][j]` over all pairs of rows, for `columns` columns.
+///
+/// # Safety
+///
+/// From each row that `pairs` names, `left` can be read for `R` values and `right` for `columns`,
+/// which fill the vectors but for the last.
+#[inline(always)]
+pub(crate) unsafe fn outer_products<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    left: *const f32,
+    right: *const f32,
+    columns: usize,
+    pairs: &[Pairs],
+) -> [[S::f32s; V]; R] {
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
+    for pairs in pairs {
+        let mut left = left.wrapping_add(pairs.start[0]);
+        let mut right = right.wrapping_add(pairs.start[1]);
+        for _ in 0..pairs.count {
+            // SAFETY: within the rows by the caller's promise.
+            unsafe {
+                let vectors = load::<S, V>(simd, right, columns);
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let value = simd.splat_f32s(*left.add(r));
+                    for (sum, vector) in sum.iter_mut().zip(vectors) {
+                        *sum = simd.mul_add_e_f32s(value, vector, *sum);
+                    }
+                }
+            }
+            left = left.wrapping_add(pairs.step[0]);
+            right = right.wrapping_add(pairs.step[1]);
+        }
+    }
+    sums
+}
+
+/// The first `columns` values of a row, and zeros.
+///
+/// # Safety
+///
+/// `from` can be read for `columns` values.
+#[inline(always)]
+pub(crate) unsafe fn load<S: Simd, const V: usize>(
+    simd: S,
+    from: *const f32,
+    columns: usize,
+) -> [S::f32s; V] {
+    let mut vectors = [simd.splat_f32s(0.0); V];
+    for (v, vector) in vectors.iter_mut().enumerate() {
+        let start = v * S::F32_LANES;
+        if start + S::F32_LANES <= columns {
+            // SAFETY: within the first `columns` values.
+            *vector = unsafe { from.add(start).cast::<S::f32s>().read_unaligned() };
+        } else if start < columns {
+            // SAFETY: as above.
+            let rest = unsafe { std::slice::from_raw_parts(from.add(start), columns - start) };
+            *vector = simd.partial_load_f32s(rest);
+        }
+    }
+    vectors
+}
+
+/// Matrices of one shape, cut into panels of as many columns as a row of accumulators has.
+///
+/// Columns past the last are zero. The last panel is one vector wide where that is enough.
+pub(crate) struct Panels {
+    values: Buffer,
+    planes: usize,
+    depth: usize,
+    columns: usize,
+    lanes: usize,
+}
+
+/// One panel.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    /// Its first value.
+    pub values: *const f32,
+    /// Its first column.
+    pub start: usize,
+    /// Its columns that the matrix has.
+    pub columns: usize,
+    /// Vectors in a row.
+    pub vectors: usize,
+}
+
+impl Panels {
+    /// The matrix of `depth` rows whose value at a row and a column is `value_at(row, column)`.
+    pub fn new(
+        depth: usize,
+        columns: usize,
+        value_at: impl Fn(usize, usize) -> f32 + Sync,
+    ) -> Self {
+        Self::of_planes(1, depth, columns, |row, columns, values, _| {
+            for (column, value) in columns.zip(values) {
+                *value = value_at(row, column);
+            }
+        })
+    }
+
+    /// A matrix for each of `planes` planes. `fill(row, columns, values, stride)` writes a row's
+    /// columns of every plane, the next plane `stride` values further.
+    pub fn of_planes(
+        planes: usize,
+        depth: usize,
+        columns: usize,
+        fill: impl Fn(usize, Range<usize>, &mut [f32], usize) + Sync,
+    ) -> Self {
+        let lanes = lanes();
+        let mut values = Buffer::new(planes * depth * columns.next_multiple_of(lanes));
+        let panel = planes * depth * VECTORS * lanes;
+        if panel > 0 {
+            values
+                .par_chunks_mut(panel)
+                .enumerate()
+                .for_each(|(index, panel)| {
+                    let width = panel.len() / (planes * depth);
+                    let start = index * VECTORS * lanes;
+                    let range = start..columns.min(start + width);
+                    if range.len() < width {
+                        panel.fill(0.0);
+                    }
+                    for row in 0..depth {
+                        let values = &mut panel[row * width..];
+                        fill(row, range.clone(), values, depth * width);
+                    }
+                });
+        }
+        Self {
+            values,
+            planes,
+            depth,
+            columns,
+            lanes,
+        }
+    }
+
+    /// Rows of a matrix.
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// How many panels a matrix has.
+    pub fn count(&self) -> usize {
+        self.columns.div_ceil(VECTORS * self.lanes)
+    }
+
+    /// A panel of the only matrix.
+    pub fn panel(&self, index: usize) -> Panel {
+        self.panel_of(0, index)
+    }
+
+    /// A panel of a plane's matrix.
+    pub fn panel_of(&self, plane: usize, index: usize) -> Panel {
+        let start = index * VECTORS * self.lanes;
+        let columns = (self.columns - start).min(VECTORS * self.lanes);
+        let vectors = columns.div_ceil(self.lanes);
+        let place = (start * self.planes + plane * vectors * self.lanes) * self.depth;
+        Panel {
+            values: self.values[place..].as_ptr(),
+            start,
+            columns,
+            vectors,
+        }
+    }
+}
+
+/// Values in a vector of this machine.
+pub(crate) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// Writes the first `columns` values of a row of accumulators.
+///
+/// # Safety
+///
+/// `to` can be written for `columns` values.
+#[inline(always)]
+pub(crate) unsafe fn store<S: Simd, const V: usize>(
+    simd: S,
+    row: [S::f32s; V],
+    to: *mut f32,
+    columns: usize,
+) {
+    for (v, vector) in row.into_iter().enumerate() {
+        let start = v * S::F32_LANES;
+        if start + S::F32_LANES <= columns {
+            // SAFETY: within the first `columns` values.
+            unsafe { to.add(start).cast::<S::f32s>().write_unaligned(vector) };
+        } else if start < columns {
+            // SAFETY: as above.
+            let rest = unsafe { std::slice::from_raw_parts_mut(to.add(start), columns - start) };
+            simd.partial_store_f32s(rest, vector);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The weight of a convolution, in the orders that products want.
+
+use burn::backend::flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::buffer::Buffer;
+use super::direct::Tap;
+use super::layout::{ImagesShape, contiguous, tensor_of};
+use super::product::Panels;
+use crate::Conv2dOptions;
+
+/// The shape of a convolution's weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WeightShape {
+    pub filters: usize,
+    /// Channels of a group.
+    pub channels: usize,
+    pub kernel: [usize; 2],
+}
+
+impl WeightShape {
+    /// The shape of a weight tensor.
+    pub fn of(weight: &FlexTensor) -> Self {
+        let [filters, channels, height, width] = weight.layout().shape().dims();
+        Self {
+            filters,
+            channels,
+            kernel: [height, width],
+        }
+    }
+
+    /// Places in the kernel.
+    pub fn taps(self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// All values.
+    pub fn values(self) -> usize {
+        self.filters * self.channels * self.taps()
+    }
+
+    /// The output of images of this shape.
+    pub fn output_shape(self, images: ImagesShape, options: Conv2dOptions) -> ImagesShape {
+        let [height, width] = options
+            .output_size([images.height, images.width], self.kernel)
+            .expect("the kernel is not larger than the padded image");
+        ImagesShape {
+            n: images.n,
+            channels: self.filters,
+            height,
+            width,
+        }
+    }
+
+    /// The taps, row by row, with what `offset(place, axis)` says of them.
+    pub fn every_tap(self, offset: impl Fn(usize, usize) -> isize) -> Vec<Tap> {
+        (0..self.taps())
+            .map(|index| {
+                let [y, x] = [index / self.kernel[1], index % self.kernel[1]];
+                Tap {
+                    index,
+                    offset: [offset(y, 0), offset(x, 1)],
+                }
+            })
+            .collect()
+    }
+
+    /// The tensor of values `[taps, channels, filters]`, a group's filters after another's, in the
+    /// weight's own order.
+    pub fn tensor(self, by_tap: &[f32]) -> FlexTensor {
+        let (taps, channels, filters) = (self.taps(), self.channels, self.filters);
+        let mut values = Buffer::new(self.values());
+        values
+            .par_chunks_mut(channels * taps)
+            .enumerate()
+            .for_each(|(filter, values)| {
+                for (place, value) in values.iter_mut().enumerate() {
+                    let (channel, tap) = (place / taps, place % taps);
+                    *value = by_tap[(tap * channels + channel) * filters + filter];
+                }
+            });
+        tensor_of(values, &[filters, channels, self.kernel[0], self.kernel[1]])
+    }
+}
+
+/// A weight, `[filters, channels of a group, kernel height, kernel width]`.
+pub(crate) struct Weight {
+    tensor: FlexTensor,
+    pub shape: WeightShape,
+}
+
+impl Weight {
+    /// The same values, contiguous.
+    pub fn of(tensor: FlexTensor) -> Self {
+        let shape = WeightShape::of(&tensor);
+        let tensor = contiguous(tensor);
+        Self { tensor, shape }
+    }
+
+    /// The values, in the weight's own order.
+    pub fn values(&self) -> &[f32] {
+        &self.tensor.storage()[..self.shape.values()]
+    }
+
+    fn value(&self, filter: usize, channel: usize, tap: usize) -> f32 {
+        self.values()[(filter * self.shape.channels + channel) * self.shape.taps() + tap]
+    }
+
+    /// Each group's matrix from the values of these taps to its filters.
+    pub fn panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
+        let channels = self.shape.channels;
+        let filters = self.shape.filters / groups;
+        let matrix = |group: usize| {
+            Panels::new(taps.len() * channels, filters, |row, filter| {
+                let tap = taps[row / channels].index;
+                self.value(group * filters + filter, row % channels, tap)
+            })
+        };
+        (0..groups).map(matrix).collect()
+    }
+
+    /// Each group's matrix from its filters, at these taps, to its channels.
+    pub fn transposed_panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
+        let filters = self.shape.filters / groups;
+        let matrix = |group: usize| {
+            Panels::new(taps.len() * filters, self.shape.channels, |row, channel| {
+                let tap = taps[row / filters].index;
+                self.value(group * filters + row % filters, channel, tap)
+            })
+        };
+        (0..groups).map(matrix).collect()
+    }
+
+    /// The taps by which the pixel `start`, and every one a multiple of the stride from it, reaches
+    /// an output pixel; the offset is to that pixel from the multiple.
+    pub fn taps_that_reach(&self, start: [usize; 2], options: Conv2dOptions) -> Vec<Tap> {
+        let distance = |place: usize, axis: usize| {
+            (start[axis] + options.padding[axis]) as isize
+                - (place * options.dilation[axis]) as isize
+        };
+        let stride = options.stride.map(|stride| stride as isize);
+        let mut taps = self.shape.every_tap(distance);
+        taps.retain(|tap| (0..2).all(|axis| tap.offset[axis] % stride[axis] == 0));
+        for tap in &mut taps {
+            for (offset, stride) in tap.offset.iter_mut().zip(stride) {
+                *offset /= stride;
+            }
+        }
+        taps
+    }
+}
