@@ -121,6 +121,13 @@ fn what_is_typed_wrong() {
             "describe lenet5 --size 8",
             "describe resnet20 --size 100000",
             "describe resnet20 --classes 100000000000",
+            "bench --model resnt20",
+            "bench --model lenet5 --size 8",
+            "bench --model resnet20 --batch 0",
+            "bench --model resnet20 --batch 18446744073709551615",
+            "bench --model resnet152 --size 2048 --batch 16",
+            "bench --model resnet20 --steps 1000001",
+            "bench --model resnet20 --mode test",
             "fetch cifar",
         ],
     );

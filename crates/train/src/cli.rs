@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 /// Train convolutional image classifiers, exactly and resumably.
 ///
@@ -41,6 +42,8 @@ pub enum Command {
     List(ListArgs),
     /// Show a network layer by layer
     Describe(DescribeArgs),
+    /// Measure how fast a network trains or classifies here
+    Bench(BenchArgs),
     /// Check a recipe and show what it would run, without training
     Check(CheckArgs),
     /// Download datasets
@@ -103,6 +106,20 @@ pub struct MachineArgs {
     pub threads: Option<usize>,
 }
 
+/// What a named network is made for.
+#[derive(Debug, Args)]
+pub struct ShapeArgs {
+    /// Classes, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub classes: Option<usize>,
+    /// Height and width of the images, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub size: Option<usize>,
+    /// Channels of the images, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub channels: Option<usize>,
+}
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -130,6 +147,16 @@ pub enum Split {
     Validation,
     /// What a result is measured on.
     Test,
+}
+
+/// What `train bench` measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Steps of training.
+    Train,
+    /// Scores of images.
+    Infer,
 }
 
 /// A network: a run's, or one by name.
@@ -230,16 +257,45 @@ pub struct DescribeArgs {
     /// Network, as `train list` names it
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Classes, in place of the paper's
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    pub classes: Option<usize>,
-    /// Height and width of the images, in place of the paper's
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    pub size: Option<usize>,
-    /// Channels of the images, in place of the paper's
-    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
-    pub channels: Option<usize>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub shape: ShapeArgs,
     /// How to print the table
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Network, as `train list` names it
+    #[arg(long, value_name = "NAME")]
+    pub model: String,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub shape: ShapeArgs,
+    /// Images a step
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one, allow_negative_numbers = true)]
+    pub batch: usize,
+    /// What a step is
+    #[arg(long, value_name = "MODE", default_value = "train")]
+    pub mode: Mode,
+    /// Steps that are measured
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one, allow_negative_numbers = true)]
+    pub steps: usize,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+    /// How to print the figures
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }
@@ -389,6 +445,8 @@ mod tests {
             "train eval --model resnet20 --weights a --dataset cifar10 --checkpoint best",
             "train eval --run runs/a --std 0.2,0",
             "train predict --run runs/a",
+            "train bench",
+            "train bench --model resnet20 --mode test",
             "train fetch",
             "train frobnicate",
         ] {

@@ -1,5 +1,7 @@
 //! The commands: what each line of the command line does.
 
+mod bench;
+mod blueprint;
 mod check;
 mod describe;
 mod eval;
@@ -34,6 +36,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         (Some(Command::Predict(arguments)), _) => predict::run(&arguments),
         (Some(Command::List(arguments)), _) => list::run(&arguments),
         (Some(Command::Describe(arguments)), _) => describe::run(&arguments),
+        (Some(Command::Bench(arguments)), _) => bench::run(&arguments),
         (Some(Command::Check(arguments)), _) => check::run(&arguments),
         (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
         (Some(Command::Report(arguments)), _) => report::run(&arguments),
