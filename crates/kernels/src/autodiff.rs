@@ -263,4 +263,3 @@ impl<B: CnnOps + CnnGradients> Backward<B, 4> for BatchNormAddBackward {
         );
     }
 }
-

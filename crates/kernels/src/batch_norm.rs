@@ -101,5 +101,7 @@ pub fn batch_norm(
 }
 
 fn residual_of(residual: Option<Tensor<4>>) -> Residual<Dispatch> {
-    residual.map_or(Residual::None, |values| Residual::Added(values.into_dispatch()))
+    residual.map_or(Residual::None, |values| {
+        Residual::Added(values.into_dispatch())
+    })
 }

@@ -89,13 +89,7 @@ pub trait CnnGradients: Backend {
         options: Conv2dOptions,
         wants_images: bool,
     ) -> (Option<FloatTensor<Self>>, FloatTensor<Self>) {
-        portable::conv2d_gradients::<Self>(
-            images,
-            weight,
-            output_gradient,
-            options,
-            wants_images,
-        )
+        portable::conv2d_gradients::<Self>(images, weight, output_gradient, options, wants_images)
     }
 
     /// The gradients of [`CnnOps::batch_norm_forward`].

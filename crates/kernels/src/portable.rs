@@ -101,6 +101,9 @@ pub(crate) fn batch_norm_gradients<B: Backend>(
     }
 }
 
-pub(crate) fn add_images<B: Backend>(left: FloatTensor<B>, right: FloatTensor<B>) -> FloatTensor<B> {
+pub(crate) fn add_images<B: Backend>(
+    left: FloatTensor<B>,
+    right: FloatTensor<B>,
+) -> FloatTensor<B> {
     B::float_add(left, right)
 }

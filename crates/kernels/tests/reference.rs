@@ -166,7 +166,10 @@ fn check(case: &Convolution, tolerance: f64) {
     let weight = Reference::noise(case.weight, 2);
     let [height, width] = case
         .options
-        .output_size([case.images[2], case.images[3]], [case.weight[2], case.weight[3]])
+        .output_size(
+            [case.images[2], case.images[3]],
+            [case.weight[2], case.weight[3]],
+        )
         .unwrap();
     let out_shape = [case.images[0], case.weight[0], height, width];
     let output_gradient = Reference::noise(out_shape, 3);
@@ -174,24 +177,42 @@ fn check(case: &Convolution, tolerance: f64) {
     let mut output = vec![0.0; output_gradient.values.len()];
     let mut images_gradient = vec![0.0; images.values.len()];
     let mut weight_gradient = vec![0.0; weight.values.len()];
-    for_each_product(&images, &weight, &output_gradient, case.options, |i, w, o| {
-        output[o] += images.values[i] * weight.values[w];
-        images_gradient[i] += output_gradient.values[o] * weight.values[w];
-        weight_gradient[w] += output_gradient.values[o] * images.values[i];
-    });
+    for_each_product(
+        &images,
+        &weight,
+        &output_gradient,
+        case.options,
+        |i, w, o| {
+            output[o] += images.values[i] * weight.values[w];
+            images_gradient[i] += output_gradient.values[o] * weight.values[w];
+            weight_gradient[w] += output_gradient.values[o] * images.values[i];
+        },
+    );
 
     let device = Device::flex().autodiff();
     let x = images.tensor(&device).require_grad();
     let w = weight.tensor(&device).require_grad();
     let y = conv2d(x.clone(), w.clone(), case.options);
     assert_eq!(y.dims(), out_shape);
-    let gradients = (y.clone() * output_gradient.tensor(&device)).sum().backward();
+    let gradients = (y.clone() * output_gradient.tensor(&device))
+        .sum()
+        .backward();
 
     assert_within(tolerance, "output", y.into_data(), &output);
     let x_gradient = x.grad(&gradients).unwrap();
-    assert_within(tolerance, "gradient by the images", x_gradient.into_data(), &images_gradient);
+    assert_within(
+        tolerance,
+        "gradient by the images",
+        x_gradient.into_data(),
+        &images_gradient,
+    );
     let w_gradient = w.grad(&gradients).unwrap();
-    assert_within(tolerance, "gradient by the weight", w_gradient.into_data(), &weight_gradient);
+    assert_within(
+        tolerance,
+        "gradient by the weight",
+        w_gradient.into_data(),
+        &weight_gradient,
+    );
 }
 
 proptest! {
@@ -438,7 +459,15 @@ fn what_is_not_a_number_stays_visible() {
         residual: None,
         relu: true,
     };
-    let rectified = batch_norm(y, vector(1.0), vector(0.0), vector(0.0), vector(1.0), 0.0, finish);
+    let rectified = batch_norm(
+        y,
+        vector(1.0),
+        vector(0.0),
+        vector(0.0),
+        vector(1.0),
+        0.0,
+        finish,
+    );
     let rectified: Vec<f32> = rectified.into_data().try_to_vec().unwrap();
     assert!(rectified[2 * 8 + 1].is_nan());
 }

@@ -188,7 +188,10 @@ mod tests {
             pool.give_back(taken);
             assert!(pool.free_lines <= 18);
         }
-        assert_eq!((pool.most_lent, pool.free_lines, pool.free.len()), (16, 16, 2));
+        assert_eq!(
+            (pool.most_lent, pool.free_lines, pool.free.len()),
+            (16, 16, 2)
+        );
     }
 
     #[test]

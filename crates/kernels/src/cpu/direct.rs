@@ -19,9 +19,6 @@ use super::target::Target;
 use super::weight::Weight;
 use crate::Conv2dOptions;
 
-/// Input channels below which a pixel's taps are gathered into one row first.
-pub(crate) const FEW_CHANNELS: usize = 8;
-
 /// Groups of rows that share a panel while it is in the nearest cache.
 const BLOCK: usize = 8;
 
@@ -182,36 +179,24 @@ impl Task<'_> {
     #[inline(always)]
     fn run<S: Simd, const R: usize>(&self, simd: S) {
         let channels = self.operands.from.channels / self.operands.groups;
-        let gathers = channels < FEW_CHANNELS && self.sweep.taps.len() > 1;
+        let taps = self.sweep.taps.len();
         let targets = self.targets::<R>();
         for (group, panels) in self.operands.panels.iter().enumerate() {
-            let mut rows = self.rows::<R>(group * channels);
-            let mut depth = channels;
-            let gathered;
-            if gathers {
-                gathered = gather(&rows, self.sweep.taps.len(), channels);
-                depth = channels * self.sweep.taps.len();
-                rows = contiguous_rows(&gathered, depth);
-            }
-            let taps = if gathers { 1 } else { self.sweep.taps.len() };
-            assert_eq!(panels.depth(), taps * depth);
+            let rows = self.rows::<R>(group * channels);
+            assert_eq!(panels.depth(), taps * channels);
             let channel = group * (self.operands.to.channels / self.operands.groups);
             for panel in (0..panels.count()).map(|index| panels.panel(index)) {
                 for (number, targets) in targets.iter().enumerate() {
                     let rows = &rows[number * taps..(number + 1) * taps];
-                    // SAFETY: `rows` made the pointers for `depth` values each, and the panel has
+                    // SAFETY: `rows` made the pointers for `channels` values each, and the panel has
                     // as many rows as `taps` times that.
                     unsafe {
                         if panel.vectors == VECTORS {
-                            let sums = rows_product::<S, R, VECTORS>(
-                                simd,
-                                rows,
-                                depth,
-                                panel.values,
-                            );
+                            let sums =
+                                rows_product::<S, R, VECTORS>(simd, rows, channels, panel.values);
                             self.write(simd, sums, targets, channel, panel);
                         } else {
-                            let sums = rows_product::<S, R, 1>(simd, rows, depth, panel.values);
+                            let sums = rows_product::<S, R, 1>(simd, rows, channels, panel.values);
                             self.write(simd, sums, targets, channel, panel);
                         }
                     }
@@ -238,7 +223,10 @@ impl Task<'_> {
             if let Some(pixel) = target {
                 // SAFETY: the panel's columns are channels of this pixel.
                 unsafe {
-                    let to = self.operands.target.at(pixel + channel + panel.start, panel.columns);
+                    let to = self
+                        .operands
+                        .target
+                        .at(pixel + channel + panel.start, panel.columns);
                     store(simd, sum, to, panel.columns);
                 }
             }
@@ -289,27 +277,4 @@ impl Task<'_> {
             .map(|block| block.map(|pixel| pixel.map(|pixel| pixel * to.channels)))
             .collect()
     }
-}
-
-/// Each block's pixels with all their taps in a row.
-fn gather<const R: usize>(rows: &[[*const f32; R]], taps: usize, channels: usize) -> Buffer {
-    let blocks = rows.len() / taps;
-    let mut gathered = Buffer::new(blocks * R * taps * channels);
-    let mut values = gathered.chunks_exact_mut(channels);
-    for block in rows.chunks_exact(taps) {
-        for row in 0..R {
-            for tap in block {
-                let to = values.next().expect("made for all of them");
-                // SAFETY: a row is the values of a pixel's channels.
-                let from = unsafe { std::slice::from_raw_parts(tap[row], channels) };
-                to.copy_from_slice(from);
-            }
-        }
-    }
-    gathered
-}
-
-fn contiguous_rows<const R: usize>(values: &[f32], depth: usize) -> Vec<[*const f32; R]> {
-    let block = |values: &[f32]| std::array::from_fn(|row| values[row * depth..].as_ptr());
-    values.chunks_exact(R * depth).map(block).collect()
 }

@@ -1,12 +1,12 @@
 //! Sums of images, value by value.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use burn::backend::flex::FlexTensor;
 
 use super::buffer::Buffer;
 use super::layout::Images;
+use super::vectorized::vectorized;
 
 /// Values that a thread takes at a time.
 const BLOCK: usize = 1 << 14;
@@ -27,11 +27,14 @@ pub(crate) fn add(left: FlexTensor, right: FlexTensor) -> FlexTensor {
         .zip(left.values().par_chunks(BLOCK))
         .zip(right.values().par_chunks(BLOCK))
         .for_each(|((sum, left), right)| {
-            Arch::new().dispatch(|| {
-                for ((sum, left), right) in sum.iter_mut().zip(left).zip(right) {
-                    *sum = left + right;
-                }
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((sum, left), right) in sum.iter_mut().zip(left).zip(right) {
+                        *sum = left + right;
+                    }
+                },
+            );
         });
     left.shape.tensor(sum)
 }
@@ -41,10 +44,13 @@ fn add_to(values: &mut [f32], others: &[f32]) {
         .par_chunks_mut(BLOCK)
         .zip(others.par_chunks(BLOCK))
         .for_each(|(values, others)| {
-            Arch::new().dispatch(|| {
-                for (value, other) in values.iter_mut().zip(others) {
-                    *value += other;
-                }
-            });
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (value, other) in values.iter_mut().zip(others) {
+                        *value += other;
+                    }
+                },
+            );
         });
 }

@@ -9,10 +9,12 @@ mod direct;
 mod elementwise;
 mod layout;
 mod norm;
+mod patches;
 mod product;
 mod shares;
 mod target;
 mod transform;
+mod vectorized;
 mod weight;
 mod weight_gradient;
 mod winograd;
@@ -28,7 +30,11 @@ use crate::ops::{BatchNormGradients, CnnGradients, CnnOps, Normalization, Residu
 use crate::{Conv2dOptions, portable};
 
 impl CnnOps for Flex {
-    fn conv2d_forward(images: FlexTensor, weight: FlexTensor, options: Conv2dOptions) -> FlexTensor {
+    fn conv2d_forward(
+        images: FlexTensor,
+        weight: FlexTensor,
+        options: Conv2dOptions,
+    ) -> FlexTensor {
         if !are_f32([&images, &weight]) {
             return portable::conv2d_forward::<Self>(images, weight, options);
         }
@@ -36,6 +42,8 @@ impl CnnOps for Flex {
         let shape = weight.shape.output_shape(images.shape, options);
         let values = if winograd::fits(weight.shape, options) {
             winograd::forward(&images, &weight, options)
+        } else if patches::fits(weight.shape, options) {
+            patches::forward(&images, &weight, options)
         } else {
             direct::forward(&images, &weight, options)
         };
@@ -113,12 +121,8 @@ impl CnnGradients for Flex {
         } else {
             let of_images = wants_images
                 .then(|| direct::images_gradient(&output_gradient, &weight, images.shape, options));
-            let of_weight = weight_gradient::weight_gradient(
-                &images,
-                &output_gradient,
-                weight.shape,
-                options,
-            );
+            let of_weight =
+                weight_gradient::weight_gradient(&images, &output_gradient, weight.shape, options);
             (of_images, of_weight)
         };
         (
@@ -154,10 +158,12 @@ impl CnnGradients for Flex {
             images: images.shape.tensor(gradients.images),
             weight: channels_tensor(&gradients.weight),
             bias: channels_tensor(&gradients.bias),
-            residual: normalization.has_residual.then(|| match gradients.residual {
-                Some(values) => images.shape.tensor(values),
-                None => output_gradient,
-            }),
+            residual: normalization
+                .has_residual
+                .then(|| match gradients.residual {
+                    Some(values) => images.shape.tensor(values),
+                    None => output_gradient,
+                }),
         }
     }
 

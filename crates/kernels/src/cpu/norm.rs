@@ -3,11 +3,11 @@
 //! Loops go over rows of whole pixels, which the compiler turns into vectors. Sums are made of blocks
 //! of pixels, the same whatever the number of threads, in f32 within a block and in f64 between them.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::layout::Images;
+use super::vectorized::vectorized;
 
 /// Values of a row, at least: sums of few channels would wait for each other.
 const ROW: usize = 128;
@@ -43,7 +43,10 @@ fn sums<'a>(
             let mut first = vec![0.0; row];
             let mut second = vec![0.0; row];
             let range = start..(start + block(channels)).min(values);
-            Arch::new().dispatch(|| add(range.clone(), &mut first, &mut second));
+            vectorized(
+                #[inline(always)]
+                || add(range.clone(), &mut first, &mut second),
+            );
             [first, second]
         })
         .collect();
@@ -74,17 +77,22 @@ pub(crate) fn statistics(images: &Images) -> Statistics {
     let values = images.values();
     let origin = &values[..channels];
     let origins = row_of(origin);
-    let [sums, squares] = sums(channels, values.len(), |range, sums, squares| {
-        for row in values[range].chunks(origins.len()) {
-            for (((value, origin), sum), square) in
-                row.iter().zip(&origins).zip(&mut *sums).zip(&mut *squares)
-            {
-                let distance = value - origin;
-                *sum += distance;
-                *square += distance * distance;
+    let [sums, squares] = sums(
+        channels,
+        values.len(),
+        #[inline(always)]
+        |range, sums, squares| {
+            for row in values[range].chunks(origins.len()) {
+                for (((value, origin), sum), square) in
+                    row.iter().zip(&origins).zip(&mut *sums).zip(&mut *squares)
+                {
+                    let distance = value - origin;
+                    *sum += distance;
+                    *square += distance * distance;
+                }
             }
-        }
-    });
+        },
+    );
     let count = (images.shape.n * images.shape.pixels()) as f64;
     let mut statistics = Statistics {
         mean: Vec::with_capacity(channels),
@@ -134,9 +142,12 @@ impl Affine {
                 let range = index * block..index * block + output.len();
                 let input = &images.values()[range.clone()];
                 let residual = residual.map(|residual| &residual.values()[range]);
-                Arch::new().dispatch(|| {
-                    self::apply(output, input, residual, &scales, &shifts, rectifies);
-                });
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        self::apply(output, input, residual, &scales, &shifts, rectifies);
+                    },
+                );
             });
         output
     }
@@ -163,10 +174,17 @@ fn apply(
             }
         }
         Some(residual) => {
-            let rows = output.chunks_mut(row).zip(input.chunks(row)).zip(residual.chunks(row));
+            let rows = output
+                .chunks_mut(row)
+                .zip(input.chunks(row))
+                .zip(residual.chunks(row));
             for ((output, input), residual) in rows {
-                for ((((output, input), residual), scale), shift) in
-                    output.iter_mut().zip(input).zip(residual).zip(scales).zip(shifts)
+                for ((((output, input), residual), scale), shift) in output
+                    .iter_mut()
+                    .zip(input)
+                    .zip(residual)
+                    .zip(scales)
+                    .zip(shifts)
                 {
                     *output = rectified(input * scale + shift + residual, rectifies);
                 }
@@ -213,15 +231,30 @@ impl Normalized<'_> {
         let (images, gradient) = (self.images.values(), output_gradient.values());
         let rectified = self.rectified.map(Images::values);
         let means = row_of(&self.statistics.mean);
-        let [sums, products] = sums(channels, images.len(), |range, sums, products| {
-            let rectified = rectified.map(|values| &values[range.clone()]);
-            add_gradients(&images[range.clone()], &gradient[range], rectified, &means, sums, products);
-        });
+        let [sums, products] = sums(
+            channels,
+            images.len(),
+            #[inline(always)]
+            |range, sums, products| {
+                let rectified = rectified.map(|values| &values[range.clone()]);
+                add_gradients(
+                    &images[range.clone()],
+                    &gradient[range],
+                    rectified,
+                    &means,
+                    sums,
+                    products,
+                );
+            },
+        );
         let count = (self.images.shape.n * self.images.shape.pixels()) as f64;
         let mut factors: [Vec<f32>; 3] = std::array::from_fn(|_| Vec::with_capacity(channels));
         let mut weight = Vec::with_capacity(channels);
         for channel in 0..channels {
-            let inverse = f64::from(inverse_deviation(self.statistics.variance[channel], self.epsilon));
+            let inverse = f64::from(inverse_deviation(
+                self.statistics.variance[channel],
+                self.epsilon,
+            ));
             let scale = f64::from(self.weight[channel]) * inverse;
             weight.push((products[channel] * inverse) as f32);
             factors[0].push(scale as f32);
@@ -266,22 +299,30 @@ impl Normalized<'_> {
                 .zip(residual.par_chunks_mut(block))
                 .enumerate()
                 .for_each(|(index, (to, residual))| {
-                    let (from, gradient, rectified) = inputs(index * block..index * block + to.len());
+                    let (from, gradient, rectified) =
+                        inputs(index * block..index * block + to.len());
                     let rectified = rectified.expect("there is a rectifier");
-                    Arch::new().dispatch(|| {
-                        mask(residual, gradient, rectified);
-                        rows.write(to, from, residual);
-                    });
+                    vectorized(
+                        #[inline(always)]
+                        || {
+                            mask(residual, gradient, rectified);
+                            rows.write(to, from, residual);
+                        },
+                    );
                 }),
             None => images
                 .par_chunks_mut(block)
                 .enumerate()
                 .for_each(|(index, to)| {
-                    let (from, gradient, rectified) = inputs(index * block..index * block + to.len());
-                    Arch::new().dispatch(|| match rectified {
-                        Some(rectified) => rows.write_rectified(to, from, gradient, rectified),
-                        None => rows.write(to, from, gradient),
-                    });
+                    let (from, gradient, rectified) =
+                        inputs(index * block..index * block + to.len());
+                    vectorized(
+                        #[inline(always)]
+                        || match rectified {
+                            Some(rectified) => rows.write_rectified(to, from, gradient, rectified),
+                            None => rows.write(to, from, gradient),
+                        },
+                    );
                 }),
         }
         (images, residual)
@@ -324,11 +365,18 @@ fn add_gradients(
             }
         }
         Some(rectified) => {
-            let rows = images.chunks(row).zip(gradient.chunks(row)).zip(rectified.chunks(row));
+            let rows = images
+                .chunks(row)
+                .zip(gradient.chunks(row))
+                .zip(rectified.chunks(row));
             for ((images, gradient), rectified) in rows {
                 let sums = sums.iter_mut().zip(&mut *products);
-                for ((((value, gradient), rectified), mean), (sum, product)) in
-                    images.iter().zip(gradient).zip(rectified).zip(means).zip(sums)
+                for ((((value, gradient), rectified), mean), (sum, product)) in images
+                    .iter()
+                    .zip(gradient)
+                    .zip(rectified)
+                    .zip(means)
+                    .zip(sums)
                 {
                     let gradient = passed(*gradient, *rectified);
                     *sum += gradient;
@@ -350,7 +398,10 @@ impl Rows {
     fn write(&self, to: &mut [f32], images: &[f32], gradient: &[f32]) {
         let row = self.means.len();
         let [a, b, c] = &self.factors;
-        let rows = to.chunks_mut(row).zip(images.chunks(row)).zip(gradient.chunks(row));
+        let rows = to
+            .chunks_mut(row)
+            .zip(images.chunks(row))
+            .zip(gradient.chunks(row));
         for ((to, images), gradient) in rows {
             let factors = a.iter().zip(b).zip(c).zip(&self.means);
             for (((to, value), gradient), (((a, b), c), mean)) in
@@ -372,8 +423,12 @@ impl Rows {
             .zip(rectified.chunks(row));
         for (((to, images), gradient), rectified) in rows {
             let factors = a.iter().zip(b).zip(c).zip(&self.means);
-            for ((((to, value), gradient), rectified), (((a, b), c), mean)) in
-                to.iter_mut().zip(images).zip(gradient).zip(rectified).zip(factors)
+            for ((((to, value), gradient), rectified), (((a, b), c), mean)) in to
+                .iter_mut()
+                .zip(images)
+                .zip(gradient)
+                .zip(rectified)
+                .zip(factors)
             {
                 *to = a * passed(*gradient, *rectified) + b * (value - mean) + c;
             }

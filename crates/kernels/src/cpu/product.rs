@@ -244,6 +244,100 @@ impl Panels {
     }
 }
 
+/// Rows at even distances, and where their products go.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows {
+    /// The first row.
+    pub from: *const f32,
+    /// Values from a row to the next.
+    pub from_step: usize,
+    /// The first row's product.
+    pub to: *mut f32,
+    /// Values from a product to the next.
+    pub to_step: usize,
+    /// How many rows.
+    pub count: usize,
+}
+
+/// The rows times a plane's matrix.
+///
+/// # Safety
+///
+/// Each row can be read for as many values as the matrix is deep, and each product written for as
+/// many as it has columns; nobody else uses the products meanwhile.
+#[inline(always)]
+pub(crate) unsafe fn multiply_rows<S: Simd>(simd: S, rows: Rows, matrices: &Panels, plane: usize) {
+    for index in 0..matrices.count() {
+        let panel = matrices.panel_of(plane, index);
+        // SAFETY: the caller's promise.
+        unsafe {
+            match S::F32_LANES {
+                16 => rows.multiply_all::<S, 14>(simd, matrices.depth(), panel),
+                8 => rows.multiply_all::<S, 6>(simd, matrices.depth(), panel),
+                _ => rows.multiply_all::<S, 4>(simd, matrices.depth(), panel),
+            }
+        }
+    }
+}
+
+impl Rows {
+    /// # Safety
+    ///
+    /// As of [`multiply_rows`].
+    #[inline(always)]
+    unsafe fn multiply_all<S: Simd, const R: usize>(self, simd: S, depth: usize, panel: Panel) {
+        let mut first = 0;
+        while first < self.count {
+            // Where the last rows do not fill a block, rows before them are computed again, to the
+            // same values.
+            let start = first.min(self.count.saturating_sub(R));
+            let full = self.count >= R;
+            // SAFETY: the caller's promise.
+            unsafe {
+                match (full, panel.vectors) {
+                    (true, VECTORS) => self.multiply::<S, R, VECTORS>(simd, start, depth, panel),
+                    (true, _) => self.multiply::<S, R, 1>(simd, start, depth, panel),
+                    (false, VECTORS) => self.multiply::<S, 1, VECTORS>(simd, first, depth, panel),
+                    (false, _) => self.multiply::<S, 1, 1>(simd, first, depth, panel),
+                }
+            }
+            first += if full { R } else { 1 };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As of [`multiply_rows`]; there are `R` rows from `first` on.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd, const R: usize, const V: usize>(
+        self,
+        simd: S,
+        first: usize,
+        depth: usize,
+        panel: Panel,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let from = self.from.add(first * self.from_step);
+            let to = self.to.add(first * self.to_step + panel.start);
+            let mut left = [[from; R]];
+            for (row, left) in left[0].iter_mut().enumerate() {
+                *left = from.add(row * self.from_step);
+            }
+            let sums = rows_product::<S, R, V>(simd, &left, depth, panel.values);
+            if panel.columns == V * S::F32_LANES {
+                for (row, sum) in sums.into_iter().enumerate() {
+                    store(simd, sum, to.add(row * self.to_step), V * S::F32_LANES);
+                }
+            } else {
+                for (row, sum) in sums.into_iter().enumerate() {
+                    store(simd, sum, to.add(row * self.to_step), panel.columns);
+                }
+            }
+        }
+    }
+}
+
 /// Values in a vector of this machine.
 pub(crate) fn lanes() -> usize {
     struct Lanes;

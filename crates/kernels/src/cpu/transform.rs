@@ -3,14 +3,20 @@
 //! Lavin and Gray 2016, arXiv:1509.09308, section 4.3, with the points 0, 1, -1, 2, -2 and infinity:
 //! `output = Aᵀ [(G filter Gᵀ) ⊙ (Bᵀ input B)] A`. A gradient passes through the transposed matrices.
 
+#![expect(unsafe_code, reason = "values are read and written where they lie")]
+
 use pulp::Simd;
 
-use super::winograd::{PATCH, TILE};
+use super::winograd::{KERNEL, PATCH, TILE};
 
 /// `Bᵀ d`.
 #[inline(always)]
 fn input_line<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
-    let (two, four, five) = (simd.splat_f32s(2.0), simd.splat_f32s(4.0), simd.splat_f32s(5.0));
+    let (two, four, five) = (
+        simd.splat_f32s(2.0),
+        simd.splat_f32s(4.0),
+        simd.splat_f32s(5.0),
+    );
     let a = simd.negate_mul_add_e_f32s(four, d[2], d[4]);
     let b = simd.negate_mul_add_e_f32s(four, d[1], d[3]);
     let c = simd.sub_f32s(d[4], d[2]);
@@ -28,13 +34,20 @@ fn input_line<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
 /// `B t`.
 #[inline(always)]
 fn input_gradient_line<S: Simd>(simd: S, t: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
-    let (two, four, five) = (simd.splat_f32s(2.0), simd.splat_f32s(4.0), simd.splat_f32s(5.0));
+    let (two, four, five) = (
+        simd.splat_f32s(2.0),
+        simd.splat_f32s(4.0),
+        simd.splat_f32s(5.0),
+    );
     let (sum12, difference12) = (simd.add_f32s(t[1], t[2]), simd.sub_f32s(t[1], t[2]));
     let (sum34, difference34) = (simd.add_f32s(t[3], t[4]), simd.sub_f32s(t[3], t[4]));
     let twice34 = simd.mul_f32s(two, difference34);
     [
         simd.mul_f32s(four, t[0]),
-        simd.sub_f32s(simd.mul_f32s(four, simd.sub_f32s(t[5], difference12)), twice34),
+        simd.sub_f32s(
+            simd.mul_f32s(four, simd.sub_f32s(t[5], difference12)),
+            twice34,
+        ),
         simd.negate_mul_add_e_f32s(
             five,
             t[0],
@@ -49,7 +62,11 @@ fn input_gradient_line<S: Simd>(simd: S, t: [S::f32s; PATCH]) -> [S::f32s; PATCH
 /// `Aᵀ m`.
 #[inline(always)]
 fn output_line<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
-    let (two, four, eight) = (simd.splat_f32s(2.0), simd.splat_f32s(4.0), simd.splat_f32s(8.0));
+    let (two, four, eight) = (
+        simd.splat_f32s(2.0),
+        simd.splat_f32s(4.0),
+        simd.splat_f32s(8.0),
+    );
     let (sum12, difference12) = (simd.add_f32s(m[1], m[2]), simd.sub_f32s(m[1], m[2]));
     let (sum34, difference34) = (simd.add_f32s(m[3], m[4]), simd.sub_f32s(m[3], m[4]));
     [
@@ -63,7 +80,11 @@ fn output_line<S: Simd>(simd: S, m: [S::f32s; PATCH]) -> [S::f32s; TILE] {
 /// `A y`.
 #[inline(always)]
 fn output_gradient_line<S: Simd>(simd: S, y: [S::f32s; TILE]) -> [S::f32s; PATCH] {
-    let (two, four, eight) = (simd.splat_f32s(2.0), simd.splat_f32s(4.0), simd.splat_f32s(8.0));
+    let (two, four, eight) = (
+        simd.splat_f32s(2.0),
+        simd.splat_f32s(4.0),
+        simd.splat_f32s(8.0),
+    );
     let (even, odd) = (simd.add_f32s(y[0], y[2]), simd.add_f32s(y[1], y[3]));
     let even4 = simd.mul_add_e_f32s(four, y[2], y[0]);
     let odd8 = simd.mul_add_e_f32s(eight, y[3], simd.mul_f32s(two, y[1]));
@@ -115,24 +136,55 @@ fn filter_gradient_line<S: Simd>(simd: S, u: [S::f32s; PATCH]) -> [S::f32s; 3] {
     ]
 }
 
-/// A transform along both axes: `line` of the columns, then of the rows.
+/// A transform along both axes of every channel: `line` of the columns, then of the rows.
+///
+/// `from` and `to` are the places of an array's values, row by row, each with the channels behind it.
 macro_rules! both_axes {
     ($(#[$doc:meta])* $name:ident, $line:ident, $from:expr, $to:expr) => {
         $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// Each of `from` can be read, and each of `to` written, for `channels` values, which are
+        /// whole vectors.
         #[inline(always)]
-        pub(crate) fn $name<S: Simd>(
+        pub(crate) unsafe fn $name<S: Simd, const ADDS: bool>(
             simd: S,
-            value_at: impl Fn(usize, usize) -> S::f32s,
-        ) -> [[S::f32s; $to]; $to] {
-            let mut columns = [[simd.splat_f32s(0.0); $to]; $from];
-            for (x, column) in columns.iter_mut().enumerate() {
-                *column = $line(simd, std::array::from_fn(|y| value_at(y, x)));
+            from: &[*const f32; $from * $from],
+            to: &[*mut f32; $to * $to],
+            channels: usize,
+        ) {
+            let mut halfway = [[simd.splat_f32s(0.0); $from]; $to];
+            for channel in (0..channels).step_by(S::F32_LANES) {
+                for x in 0..$from {
+                    let mut column = [simd.splat_f32s(0.0); $from];
+                    for (y, value) in column.iter_mut().enumerate() {
+                        // SAFETY: the caller's promise.
+                        *value = unsafe {
+                            from[$from * y + x].add(channel).cast::<S::f32s>().read_unaligned()
+                        };
+                    }
+                    let column = $line(simd, column);
+                    for y in 0..$to {
+                        halfway[y][x] = column[y];
+                    }
+                }
+                for y in 0..$to {
+                    let row = $line(simd, halfway[y]);
+                    for x in 0..$to {
+                        // SAFETY: the caller's promise.
+                        unsafe {
+                            let to = to[$to * y + x].add(channel).cast::<S::f32s>();
+                            let value = if ADDS {
+                                simd.add_f32s(to.read_unaligned(), row[x])
+                            } else {
+                                row[x]
+                            };
+                            to.write_unaligned(value);
+                        }
+                    }
+                }
             }
-            let mut rows = [[simd.splat_f32s(0.0); $to]; $to];
-            for (y, row) in rows.iter_mut().enumerate() {
-                *row = $line(simd, std::array::from_fn(|x| columns[x][y]));
-            }
-            rows
         }
     };
 }
@@ -155,9 +207,9 @@ both_axes!(
 );
 both_axes!(
     /// A kernel's planes.
-    filter, filter_line, 3, PATCH
+    filter, filter_line, KERNEL, PATCH
 );
 both_axes!(
     /// The gradient by a kernel, from that by its planes.
-    filter_gradient, filter_gradient_line, PATCH, 3
+    filter_gradient, filter_gradient_line, PATCH, KERNEL
 );

@@ -12,8 +12,9 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::direct::{FEW_CHANNELS, Tap};
+use super::direct::Tap;
 use super::layout::{Images, ImagesShape};
+use super::patches::{self, Patches};
 use super::product::{Pairs, VECTORS, load, outer_products, store};
 use super::shares::in_shares;
 use super::weight::WeightShape;
@@ -21,8 +22,6 @@ use crate::Conv2dOptions;
 
 /// Values of a weight that is summed in shares, at most.
 const SMALL: usize = 1 << 16;
-/// Rows of accumulators.
-const ROWS: usize = 8;
 /// Channels that a task of a large weight takes.
 const CHANNELS: usize = 64;
 /// Values of images and gradients that stay in a near cache.
@@ -47,7 +46,7 @@ pub(crate) fn weight_gradient(
         taps: shape.every_tap(offset),
         options,
     };
-    if shape.channels < FEW_CHANNELS && shape.taps() > 1 && options.groups == 1 {
+    if patches::fits(shape, options) {
         sums.of_gathered_rows()
     } else if shape.values() <= SMALL {
         sums.of_shares()
@@ -78,66 +77,63 @@ impl Sums<'_> {
 
     /// Gathers the taps of each pixel into a row first: as a 1x1 convolution of many channels.
     fn of_gathered_rows(&self) -> Buffer {
-        let depth = self.shape.taps() * self.shape.channels;
-        let lines = (BLOCK / (self.to.width * (depth + self.shape.filters))).max(1);
+        let patches = Patches {
+            images: self.images,
+            from: self.from,
+            to: self.to,
+            kernel: self.shape.kernel,
+            options: self.options,
+        };
         in_shares(self.from.n, self.shape.values(), |images, sum| {
-            for image in images {
-                for first in (0..self.to.height).step_by(lines) {
-                    let lines = first..(first + lines).min(self.to.height);
-                    let to = ImagesShape {
-                        n: 1,
-                        height: lines.len(),
-                        ..self.to
-                    };
-                    let start = (image * self.to.height + first) * self.to.width;
-                    let rows = self.gather(image, lines);
-                    let sums = Sums {
-                        images: &rows,
-                        gradient: &self.gradient[start * self.to.channels..],
-                        from: ImagesShape {
-                            channels: depth,
-                            ..to
-                        },
-                        to,
-                        shape: WeightShape {
-                            filters: self.shape.filters,
-                            channels: depth,
-                            kernel: [1, 1],
-                        },
-                        taps: vec![Tap {
-                            index: 0,
-                            offset: [0, 0],
-                        }],
-                        options: Conv2dOptions::default(),
-                    };
-                    for part in sums.parts(depth) {
-                        sums.add(&part, 0..1, sum);
-                    }
-                }
+            let past = images.end * self.to.height;
+            for first in (images.start * self.to.height..past).step_by(patches.lines()) {
+                let lines = patches.lines().min(past - first);
+                let rows = patches.gather(first, lines);
+                let to = ImagesShape {
+                    n: 1,
+                    height: lines,
+                    ..self.to
+                };
+                let start = first * self.to.width * self.to.channels;
+                self.of_rows(&rows, &self.gradient[start..], to, patches.depth())
+                    .add_all(sum);
             }
         })
     }
 
-    /// All taps of each output pixel of these lines.
-    fn gather(&self, image: usize, lines: Range<usize>) -> Buffer {
-        let channels = self.from.channels;
-        let pixels = lines.len() * self.to.width;
-        let mut gathered = Buffer::new(pixels * self.taps.len() * channels);
-        let mut places = gathered.chunks_exact_mut(channels);
-        let [down, right] = self.options.stride;
-        for (line, column) in lines.flat_map(|y| (0..self.to.width).map(move |x| (y, x))) {
-            for (tap, place) in self.taps.iter().zip(&mut places) {
-                let y = (line * down).wrapping_add_signed(tap.offset[0]);
-                let x = (column * right).wrapping_add_signed(tap.offset[1]);
-                if y < self.from.height && x < self.from.width {
-                    let pixel = (image * self.from.height + y) * self.from.width + x;
-                    place.copy_from_slice(&self.images[pixel * channels..(pixel + 1) * channels]);
-                } else {
-                    place.fill(0.0);
-                }
-            }
+    /// The sums over gathered rows of `depth` values.
+    fn of_rows<'a>(
+        &self,
+        rows: &'a [f32],
+        gradient: &'a [f32],
+        to: ImagesShape,
+        depth: usize,
+    ) -> Sums<'a> {
+        let from = ImagesShape {
+            channels: depth,
+            ..to
+        };
+        let shape = WeightShape {
+            filters: self.shape.filters,
+            channels: depth,
+            kernel: [1, 1],
+        };
+        Sums {
+            images: rows,
+            gradient,
+            from,
+            to,
+            shape,
+            taps: shape.every_tap(|_, _| 0),
+            options: Conv2dOptions::default(),
         }
-        gathered
+    }
+
+    fn add_all(&self, sum: &mut [f32]) {
+        for part in self.parts(self.shape.channels) {
+            let values = self.values_of(&part);
+            self.add(&part, 0..self.from.n, &mut sum[values]);
+        }
     }
 
     fn of_parts(&self) -> Buffer {
@@ -203,7 +199,10 @@ impl Sums<'_> {
         let reach = |offset: isize, stride: usize, from: usize, to: usize| {
             // Output pixels whose tap is inside of the image.
             let first = (-offset).max(0).unsigned_abs().div_ceil(stride);
-            let past = (from as isize - offset).max(0).unsigned_abs().div_ceil(stride);
+            let past = (from as isize - offset)
+                .max(0)
+                .unsigned_abs()
+                .div_ceil(stride);
             first..past.min(to)
         };
         let lines = reach(tap.offset[0], down, self.from.height, self.to.height);
@@ -212,7 +211,8 @@ impl Sums<'_> {
             return Vec::new();
         }
         let dense = columns.len() == self.to.width && self.to.width * right == self.from.width;
-        let all = dense && lines.len() == self.to.height && self.to.height * down == self.from.height;
+        let all =
+            dense && lines.len() == self.to.height && self.to.height * down == self.from.height;
         let longest = (BLOCK / (self.from.channels + self.to.channels)).max(64);
         let mut pairs = Vec::new();
         let mut add = |image: usize, line: usize, count: usize| {
@@ -317,10 +317,11 @@ impl Task<'_> {
     fn add_columns<S: Simd, const V: usize>(&mut self, simd: S, columns: Columns, count: usize) {
         let mut channel = self.part.channels.start;
         while channel < self.part.channels.end {
-            channel += match self.part.channels.end - channel {
-                ROWS.. => self.add_rows::<S, ROWS, V>(simd, columns, count, channel),
-                4.. => self.add_rows::<S, 4, V>(simd, columns, count, channel),
-                2.. => self.add_rows::<S, 2, V>(simd, columns, count, channel),
+            channel += match (self.part.channels.end - channel, S::F32_LANES) {
+                (8.., 16) => self.add_rows::<S, 8, V>(simd, columns, count, channel),
+                (6.., 8) => self.add_rows::<S, 6, V>(simd, columns, count, channel),
+                (4.., _) => self.add_rows::<S, 4, V>(simd, columns, count, channel),
+                (2.., _) => self.add_rows::<S, 2, V>(simd, columns, count, channel),
                 _ => self.add_rows::<S, 1, V>(simd, columns, count, channel),
             };
         }

@@ -15,13 +15,14 @@
 )]
 
 use std::ops::Range;
+use std::ptr;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::layout::{Images, ImagesShape};
-use super::product::{Pairs, Panels, VECTORS, lanes, outer_products, rows_product, store};
+use super::product::{Pairs, Panels, Rows, VECTORS, lanes, multiply_rows, outer_products};
 use super::shares::in_shares;
 use super::target::Target;
 use super::transform;
@@ -32,20 +33,24 @@ use crate::Conv2dOptions;
 pub(crate) const TILE: usize = 4;
 /// Pixels of an input patch along each axis.
 pub(crate) const PATCH: usize = 6;
+/// Taps of the kernel along each axis.
+pub(crate) const KERNEL: usize = 3;
 /// Products a tile.
 const PLANES: usize = PATCH * PATCH;
+/// Taps of the kernel.
+const TAPS: usize = KERNEL * KERNEL;
+/// Pixels of a tile.
+const PIXELS: usize = TILE * TILE;
 /// Values between planes, without which their rows fall on the same places of a cache.
 const GAP: usize = 16;
 /// Tiles of a block are a multiple of this, the rows of accumulators.
 const STEP: usize = 14;
 /// Values of planes that stay in the second cache.
-const BLOCK: usize = 5 << 15;
+const BLOCK: usize = 1 << 16;
 /// Values of a plane's matrix from which whole planes are multiplied.
 const LARGE: usize = 1 << 15;
 /// Values of whole planes that are in memory at a time.
 const WHOLE: usize = 1 << 24;
-/// Rows of accumulators of a weight's gradient.
-const ROWS: usize = 8;
 
 /// Whether this is a convolution that tiles compute.
 pub(crate) fn fits(shape: WeightShape, options: Conv2dOptions) -> bool {
@@ -118,53 +123,60 @@ fn planes_of(weight: &Weight, direction: Direction) -> Panels {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            for start in (0..self.columns).step_by(S::F32_LANES) {
-                let mut taps = [[0.0; 16]; 9];
-                for lane in 0..S::F32_LANES.min(self.columns - start) {
-                    for (tap, value) in taps.iter_mut().zip((self.kernel)(start + lane)) {
-                        tap[lane] = *value;
-                    }
-                }
-                let value_at = |y: usize, x: usize| {
-                    simd.partial_load_f32s(&taps[3 * y + x][..S::F32_LANES])
-                };
-                let rows = transform::filter(simd, value_at);
-                for (plane, value) in rows.into_iter().flatten().enumerate() {
-                    let to = &mut self.planes[plane * self.stride + start..][..S::F32_LANES];
-                    simd.partial_store_f32s(to, value);
+            // Whole vectors, whose last may have columns that the matrix does not.
+            let columns = self.columns.next_multiple_of(S::F32_LANES);
+            let mut taps = vec![0.0; TAPS * columns];
+            for column in 0..self.columns {
+                for (tap, value) in (self.kernel)(column).iter().enumerate() {
+                    taps[tap * columns + column] = *value;
                 }
             }
+            let mut from = [ptr::null(); TAPS];
+            for (from, tap) in from.iter_mut().zip(taps.chunks_exact(columns)) {
+                *from = tap.as_ptr();
+            }
+            let mut to = [ptr::null_mut(); PLANES];
+            for (to, plane) in to.iter_mut().zip(self.planes.chunks_mut(self.stride)) {
+                *to = plane[..columns].as_mut_ptr();
+            }
+            // SAFETY: each is a slice of as many values.
+            unsafe { transform::filter::<S, false>(simd, &from, &to, columns) };
         }
     }
 
     let WeightShape {
         filters, channels, ..
     } = weight.shape;
-    let kernel = |filter: usize, channel: usize| {
-        &weight.values()[(filter * channels + channel) * 9..][..9]
-    };
+    let kernel =
+        |filter: usize, channel: usize| &weight.values()[(filter * channels + channel) * 9..][..9];
     let arch = Arch::new();
     match direction {
-        Direction::ToFilters => {
-            Panels::of_planes(PLANES, channels, filters, |channel, columns, planes, stride| {
+        Direction::ToFilters => Panels::of_planes(
+            PLANES,
+            channels,
+            filters,
+            |channel, columns, planes, stride| {
                 arch.dispatch(Fill {
                     kernel: |column| kernel(columns.start + column, channel),
                     columns: columns.len(),
                     planes,
                     stride,
                 });
-            })
-        }
-        Direction::ToChannels => {
-            Panels::of_planes(PLANES, filters, channels, |filter, columns, planes, stride| {
+            },
+        ),
+        Direction::ToChannels => Panels::of_planes(
+            PLANES,
+            filters,
+            channels,
+            |filter, columns, planes, stride| {
                 arch.dispatch(Fill {
                     kernel: |column| kernel(filter, columns.start + column),
                     columns: columns.len(),
                     planes,
                     stride,
                 });
-            })
-        }
+            },
+        ),
     }
 }
 
@@ -182,19 +194,19 @@ fn taps_of(planes: &[f32], shape: WeightShape) -> Buffer {
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
-            for place in self.places.step_by(S::F32_LANES) {
-                let value_at = |y: usize, x: usize| {
-                    let start = (PATCH * y + x) * self.size + place;
-                    simd.partial_load_f32s(&self.planes[start..start + S::F32_LANES])
-                };
-                let rows = transform::filter_gradient(simd, value_at);
-                for (tap, value) in rows.into_iter().flatten().enumerate() {
-                    // SAFETY: each task has places of its own, in each tap.
-                    unsafe {
-                        let to = self.taps.at(tap * self.size + place, S::F32_LANES);
-                        store(simd, [value], to, S::F32_LANES);
-                    }
-                }
+            let mut from = [ptr::null(); PLANES];
+            for (from, plane) in from.iter_mut().zip(self.planes.chunks_exact(self.size)) {
+                *from = plane[self.places.clone()].as_ptr();
+            }
+            let mut to = [ptr::null_mut(); TAPS];
+            for (tap, to) in to.iter_mut().enumerate() {
+                let place = tap * self.size + self.places.start;
+                // SAFETY: each task has places of its own, in each tap.
+                *to = unsafe { self.taps.at(place, self.places.len()) };
+            }
+            // SAFETY: as many values each, a channel's filters.
+            unsafe {
+                transform::filter_gradient::<S, false>(simd, &from, &to, self.places.len());
             }
         }
     }
@@ -320,6 +332,21 @@ impl<'a> Planes<'a> {
         }
     }
 
+    /// A tile's row of every plane.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Target::at`].
+    #[inline(always)]
+    unsafe fn rows(&self, tile: usize) -> [*mut f32; PLANES] {
+        let mut rows = [ptr::null_mut(); PLANES];
+        for (plane, row) in rows.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *row = unsafe { self.row(plane, tile) };
+        }
+        rows
+    }
+
     /// # Safety
     ///
     /// As of [`Target::at`].
@@ -328,6 +355,32 @@ impl<'a> Planes<'a> {
         let place = plane * self.stride + (tile - self.first) * self.channels;
         // SAFETY: the caller's promise.
         unsafe { self.values.at(place, self.channels) }
+    }
+}
+
+impl Rows {
+    /// A plane's rows of these tiles.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Target::at`].
+    #[inline(always)]
+    unsafe fn between(
+        from: Planes<'_>,
+        to: Planes<'_>,
+        plane: usize,
+        tiles: &Range<usize>,
+    ) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Self {
+                from: from.row(plane, tiles.start).cast_const(),
+                from_step: from.channels,
+                to: to.row(plane, tiles.start),
+                to_step: to.channels,
+                count: tiles.len(),
+            }
+        }
     }
 }
 
@@ -360,13 +413,19 @@ impl Forward<'_> {
                 tiles: tiles.clone(),
                 ..task.clone()
             };
-            blocks.par_iter().for_each(|tiles| of(tiles).run(Step::Spread));
+            blocks
+                .par_iter()
+                .for_each(|tiles| of(tiles).run(Step::Spread));
             let products = ranges(tiles.clone(), 8 * STEP);
-            (0..PLANES * products.len()).into_par_iter().for_each(|index| {
-                let (plane, part) = (index / products.len(), index % products.len());
-                of(&products[part]).run(Step::Multiply(plane..plane + 1));
-            });
-            blocks.par_iter().for_each(|tiles| of(tiles).run(Step::Gather));
+            (0..PLANES * products.len())
+                .into_par_iter()
+                .for_each(|index| {
+                    let (plane, part) = (index / products.len(), index % products.len());
+                    of(&products[part]).run(Step::Multiply(plane..plane + 1));
+                });
+            blocks
+                .par_iter()
+                .for_each(|tiles| of(tiles).run(Step::Gather));
         });
     }
 
@@ -397,6 +456,19 @@ enum Step {
     Gather,
 }
 
+impl Step {
+    /// Whether it spreads, which planes it multiplies, whether it gathers. (Each is compiled into one
+    /// place: what is called from several is not inlined, and loses the machine's instructions.)
+    fn parts(&self) -> (bool, Range<usize>, bool) {
+        match self {
+            Self::All => (true, 0..PLANES, true),
+            Self::Spread => (true, 0..0, false),
+            Self::Multiply(planes) => (false, planes.clone(), false),
+            Self::Gather => (false, 0..0, true),
+        }
+    }
+}
+
 #[derive(Clone)]
 struct ForwardTask<'a> {
     forward: &'a Forward<'a>,
@@ -414,30 +486,32 @@ impl ForwardTask<'_> {
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, planes: Range<usize>) {
         for plane in planes {
-            multiply(simd, &self.forward.matrices, plane, self.tiles.clone(), self.inputs, self.outputs);
+            // SAFETY: the tiles are this task's, and their rows lie one behind the other.
+            unsafe {
+                let rows = Rows::between(self.inputs, self.outputs, plane, &self.tiles);
+                multiply_rows(simd, rows, &self.forward.matrices, plane);
+            }
         }
     }
 
     #[inline(always)]
     fn gather<S: Simd>(&self, simd: S) {
         let tiling = &self.forward.tiling;
+        let filters = tiling.to.channels;
+        let mut unused = Buffer::new(filters);
         for tile in self.tiles.clone() {
             let place = tiling.place(tile);
-            for channel in (0..tiling.to.channels).step_by(S::F32_LANES) {
-                // SAFETY: this task's tiles are its own, and so are their pixels.
-                unsafe {
-                    let rows = transform::output(simd, |y, x| {
-                        vector::<S>(self.outputs.row(PATCH * y + x, tile).add(channel))
-                    });
-                    for (y, row) in rows.into_iter().enumerate() {
-                        for (x, value) in row.into_iter().enumerate() {
-                            if let Some(pixel) = tiling.output_pixel(&place, y, x) {
-                                let to = self.forward.output.at(pixel + channel, S::F32_LANES);
-                                store(simd, [value], to, S::F32_LANES);
-                            }
-                        }
+            let mut pixels = [unused.as_mut_ptr(); PIXELS];
+            // SAFETY: this task's tiles are its own, and so are their pixels.
+            unsafe {
+                for (index, to) in pixels.iter_mut().enumerate() {
+                    let pixel = tiling.output_pixel(&place, index / TILE, index % TILE);
+                    if let Some(pixel) = pixel {
+                        *to = self.forward.output.at(pixel, filters);
                     }
                 }
+                let planes = self.outputs.rows(tile).map(|row| row.cast_const());
+                transform::output::<S, false>(simd, &planes, &pixels, filters);
             }
         }
     }
@@ -449,16 +523,19 @@ impl WithSimd for ForwardTask<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let forward = self.forward;
-        let spread = || spread_images(simd, &forward.tiling, forward.images, self.tiles.clone(), self.inputs);
-        match self.step.clone() {
-            Step::Spread => spread(),
-            Step::Multiply(planes) => self.multiply(simd, planes),
-            Step::Gather => self.gather(simd),
-            Step::All => {
-                spread();
-                self.multiply(simd, 0..PLANES);
-                self.gather(simd);
-            }
+        let (spreads, multiplies, gathers) = self.step.parts();
+        if spreads {
+            spread_images(
+                simd,
+                &forward.tiling,
+                forward.images,
+                self.tiles.clone(),
+                self.inputs,
+            );
+        }
+        self.multiply(simd, multiplies);
+        if gathers {
+            self.gather(simd);
         }
     }
 }
@@ -498,9 +575,14 @@ impl Backward<'_> {
         let tiles = images.start * tile..images.end * tile;
         let of_images = |images: &Range<usize>| images.start * tile..images.end * tile;
         self.with_planes(&tiles, Target::new(sum), |task| {
-            let of = |tiles: Range<usize>| BackwardTask { tiles, ..task.clone() };
+            let of = |tiles: Range<usize>| BackwardTask {
+                tiles,
+                ..task.clone()
+            };
             let blocks = ranges(tiles.clone(), STEP);
-            blocks.par_iter().for_each(|tiles| of(tiles.clone()).run(Step::Spread));
+            blocks
+                .par_iter()
+                .for_each(|tiles| of(tiles.clone()).run(Step::Spread));
             (0..PLANES)
                 .into_par_iter()
                 .for_each(|plane| task.clone().run(Step::Multiply(plane..plane + 1)));
@@ -555,17 +637,20 @@ impl BackwardTask<'_> {
         let Backward { tiling, images, .. } = self.backward;
         spread_images(simd, tiling, images, self.tiles.clone(), self.inputs);
         let gradient = self.backward.output_gradient;
+        let filters = tiling.to.channels;
+        let zeros = Buffer::zeros(filters);
         for tile in self.tiles.clone() {
             let place = tiling.place(tile);
-            let pixels: [[_; TILE]; TILE] = places(|y, x| tiling.output_pixel(&place, y, x));
-            for channel in (0..tiling.to.channels).step_by(S::F32_LANES) {
-                // SAFETY: the pixels are the gradient's, and this task's tiles are its own.
-                unsafe {
-                    let rows = transform::output_gradient(simd, |y, x| {
-                        pixel_vector(simd, gradient, pixels[y][x], channel)
-                    });
-                    store_planes(simd, rows, self.outputs, tile, channel);
+            let mut pixels = [zeros.as_ptr(); PIXELS];
+            for (index, from) in pixels.iter_mut().enumerate() {
+                if let Some(pixel) = tiling.output_pixel(&place, index / TILE, index % TILE) {
+                    *from = gradient[pixel..pixel + filters].as_ptr();
                 }
+            }
+            // SAFETY: pixels of as many channels, and this task's tiles are its own.
+            unsafe {
+                let planes = self.outputs.rows(tile);
+                transform::output_gradient::<S, false>(simd, &pixels, &planes, filters);
             }
         }
     }
@@ -576,7 +661,11 @@ impl BackwardTask<'_> {
         for plane in planes {
             self.add_outer_products(simd, plane);
             if let Some(matrices) = &self.backward.matrices {
-                multiply(simd, matrices, plane, self.tiles.clone(), self.outputs, self.inputs);
+                // SAFETY: the tiles are this task's, and their rows lie one behind the other.
+                unsafe {
+                    let rows = Rows::between(self.outputs, self.inputs, plane, &self.tiles);
+                    multiply_rows(simd, rows, matrices, plane);
+                }
             }
         }
     }
@@ -600,15 +689,15 @@ impl BackwardTask<'_> {
     #[inline(always)]
     fn add_columns<S: Simd, const V: usize>(&self, simd: S, plane: usize, filter: usize) {
         let channels = self.inputs.channels;
-        for channel in (0..channels).step_by(ROWS) {
-            let rows = ROWS.min(channels - channel);
-            if rows == ROWS {
-                self.add_rows::<S, ROWS, V>(simd, plane, channel, filter);
-            } else {
-                for channel in channel..channel + rows {
-                    self.add_rows::<S, 1, V>(simd, plane, channel, filter);
-                }
-            }
+        let mut channel = 0;
+        while channel < channels {
+            channel += match (channels - channel, S::F32_LANES) {
+                (8.., 16) => self.add_rows::<S, 8, V>(simd, plane, channel, filter),
+                (6.., 8) => self.add_rows::<S, 6, V>(simd, plane, channel, filter),
+                (4.., _) => self.add_rows::<S, 4, V>(simd, plane, channel, filter),
+                (2.., _) => self.add_rows::<S, 2, V>(simd, plane, channel, filter),
+                _ => self.add_rows::<S, 1, V>(simd, plane, channel, filter),
+            };
         }
     }
 
@@ -619,7 +708,7 @@ impl BackwardTask<'_> {
         plane: usize,
         channel: usize,
         filter: usize,
-    ) {
+    ) -> usize {
         let (channels, filters) = (self.inputs.channels, self.outputs.channels);
         let columns = V * S::F32_LANES;
         let pairs = [Pairs {
@@ -637,6 +726,7 @@ impl BackwardTask<'_> {
                 add(simd, sums, self.sum.at(place, columns));
             }
         }
+        R
     }
 
     #[inline(always)]
@@ -645,24 +735,21 @@ impl BackwardTask<'_> {
             return;
         };
         let tiling = &self.backward.tiling;
+        let channels = tiling.from.channels;
+        let mut unused = Buffer::new(channels);
         for tile in self.tiles.clone() {
             let place = tiling.place(tile);
-            let pixels: [[_; PATCH]; PATCH] = places(|y, x| tiling.input_pixel(&place, y, x));
-            for channel in (0..tiling.from.channels).step_by(S::F32_LANES) {
-                // SAFETY: this task's images are its own.
-                unsafe {
-                    let rows = transform::input_gradient(simd, |y, x| {
-                        vector::<S>(self.inputs.row(PATCH * y + x, tile).add(channel))
-                    });
-                    for (row, pixels) in rows.into_iter().zip(&pixels) {
-                        for (value, pixel) in row.into_iter().zip(pixels) {
-                            if let Some(pixel) = pixel {
-                                let to = gradient.at(pixel + channel, S::F32_LANES);
-                                add(simd, [value], to);
-                            }
-                        }
+            let mut pixels = [unused.as_mut_ptr(); PLANES];
+            // SAFETY: this task's images are its own.
+            unsafe {
+                for (index, to) in pixels.iter_mut().enumerate() {
+                    let pixel = tiling.input_pixel(&place, index / PATCH, index % PATCH);
+                    if let Some(pixel) = pixel {
+                        *to = gradient.at(pixel, channels);
                     }
                 }
+                let planes = self.inputs.rows(tile).map(|row| row.cast_const());
+                transform::input_gradient::<S, true>(simd, &planes, &pixels, channels);
             }
         }
     }
@@ -673,15 +760,13 @@ impl WithSimd for BackwardTask<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.step.clone() {
-            Step::Spread => self.spread(simd),
-            Step::Multiply(planes) => self.multiply(simd, planes),
-            Step::Gather => self.gather(simd),
-            Step::All => {
-                self.spread(simd);
-                self.multiply(simd, 0..PLANES);
-                self.gather(simd);
-            }
+        let (spreads, multiplies, gathers) = self.step.parts();
+        if spreads {
+            self.spread(simd);
+        }
+        self.multiply(simd, multiplies);
+        if gathers {
+            self.gather(simd);
         }
     }
 }
@@ -695,127 +780,21 @@ fn spread_images<S: Simd>(
     tiles: Range<usize>,
     planes: Planes<'_>,
 ) {
+    let channels = tiling.from.channels;
+    let zeros = Buffer::zeros(channels);
     for tile in tiles {
         let place = tiling.place(tile);
-        let pixels: [[_; PATCH]; PATCH] = places(|y, x| tiling.input_pixel(&place, y, x));
-        for channel in (0..tiling.from.channels).step_by(S::F32_LANES) {
-            // SAFETY: the pixels are the images', and each task has tiles of its own.
-            unsafe {
-                let rows = transform::input(simd, |y, x| {
-                    pixel_vector(simd, images, pixels[y][x], channel)
-                });
-                store_planes(simd, rows, planes, tile, channel);
+        let mut pixels = [zeros.as_ptr(); PLANES];
+        for (index, from) in pixels.iter_mut().enumerate() {
+            if let Some(pixel) = tiling.input_pixel(&place, index / PATCH, index % PATCH) {
+                *from = images[pixel..pixel + channels].as_ptr();
             }
         }
-    }
-}
-
-/// One plane's rows of these tiles times its matrix.
-#[inline(always)]
-fn multiply<S: Simd>(
-    simd: S,
-    matrices: &Panels,
-    plane: usize,
-    tiles: Range<usize>,
-    from: Planes<'_>,
-    to: Planes<'_>,
-) {
-    match S::F32_LANES {
-        16 => multiply_rows::<S, 14>(simd, matrices, plane, tiles, from, to),
-        8 => multiply_rows::<S, 6>(simd, matrices, plane, tiles, from, to),
-        _ => multiply_rows::<S, 4>(simd, matrices, plane, tiles, from, to),
-    }
-}
-
-#[inline(always)]
-fn multiply_rows<S: Simd, const R: usize>(
-    simd: S,
-    matrices: &Panels,
-    plane: usize,
-    tiles: Range<usize>,
-    from: Planes<'_>,
-    to: Planes<'_>,
-) {
-    for index in 0..matrices.count() {
-        let panel = matrices.panel_of(plane, index);
-        for first in tiles.clone().step_by(R) {
-            // Rows past the last are the last again, and are not stored.
-            let tile = |row: usize| (first + row).min(tiles.end - 1);
-            let rows = R.min(tiles.end - first);
-            // SAFETY: rows of planes of as many values as the matrix is deep and wide.
-            unsafe {
-                let left = [std::array::from_fn(|row| from.row(plane, tile(row)).cast_const())];
-                let to = |row: usize| to.row(plane, first + row).add(panel.start);
-                if panel.vectors == VECTORS {
-                    let sums = rows_product::<S, R, VECTORS>(
-                        simd,
-                        &left,
-                        from.channels,
-                        panel.values,
-                    );
-                    for (row, sum) in sums.into_iter().take(rows).enumerate() {
-                        store(simd, sum, to(row), VECTORS * S::F32_LANES);
-                    }
-                } else {
-                    let sums = rows_product::<S, R, 1>(simd, &left, from.channels, panel.values);
-                    for (row, sum) in sums.into_iter().take(rows).enumerate() {
-                        store(simd, sum, to(row), S::F32_LANES);
-                    }
-                }
-            }
+        // SAFETY: pixels of as many channels, and each task has tiles of its own.
+        unsafe {
+            let planes = planes.rows(tile);
+            transform::input::<S, false>(simd, &pixels, &planes, channels);
         }
-    }
-}
-
-#[inline(always)]
-fn places<const N: usize>(
-    place_at: impl Fn(usize, usize) -> Option<usize>,
-) -> [[Option<usize>; N]; N] {
-    std::array::from_fn(|y| std::array::from_fn(|x| place_at(y, x)))
-}
-
-/// # Safety
-///
-/// `from` can be read for a vector.
-#[inline(always)]
-unsafe fn vector<S: Simd>(from: *const f32) -> S::f32s {
-    // SAFETY: the caller's promise.
-    unsafe { from.cast::<S::f32s>().read_unaligned() }
-}
-
-/// A pixel's channels, or zeros outside of the image.
-///
-/// # Safety
-///
-/// The pixel has a vector of values from this channel on.
-#[inline(always)]
-unsafe fn pixel_vector<S: Simd>(
-    simd: S,
-    values: &[f32],
-    pixel: Option<usize>,
-    channel: usize,
-) -> S::f32s {
-    match pixel {
-        // SAFETY: the caller's promise.
-        Some(pixel) => unsafe { vector::<S>(values.as_ptr().add(pixel + channel)) },
-        None => simd.splat_f32s(0.0),
-    }
-}
-
-/// # Safety
-///
-/// The tile is the caller's.
-#[inline(always)]
-unsafe fn store_planes<S: Simd>(
-    simd: S,
-    rows: [[S::f32s; PATCH]; PATCH],
-    planes: Planes<'_>,
-    tile: usize,
-    channel: usize,
-) {
-    for (plane, value) in rows.into_iter().flatten().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe { store(simd, [value], planes.row(plane, tile).add(channel), S::F32_LANES) };
     }
 }
 
