@@ -10,10 +10,11 @@ use burn::backend::autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
+use burn::tensor::Shape;
 
-use crate::Conv2dOptions;
 use crate::ops::{CnnGradients, CnnOps, Normalization, Residual};
+use crate::{Conv2dOptions, IdentityShortcut};
 
 thread_local! {
     /// Nodes that have a gradient from an operation of ours, and have not been passed yet.
@@ -149,6 +150,43 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         };
         (output, Self::from_inner(mean), Self::from_inner(variance))
     }
+
+    fn identity_shortcut_forward(
+        images: FloatTensor<Self>,
+        shortcut: IdentityShortcut,
+    ) -> FloatTensor<Self> {
+        let shape = images.shape();
+        match IdentityShortcutBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(
+                (shape, shortcut),
+                B::identity_shortcut_forward(images.into_primitive(), shortcut),
+            ),
+            OpsKind::UnTracked(prep) => prep.finish(B::identity_shortcut_forward(
+                images.into_primitive(),
+                shortcut,
+            )),
+        }
+    }
+
+    fn global_average_forward(images: FloatTensor<Self>) -> FloatTensor<Self> {
+        let shape = images.shape();
+        match GlobalAverageBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                prep.finish(shape, B::global_average_forward(images.into_primitive()))
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::global_average_forward(images.into_primitive()))
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -261,5 +299,34 @@ impl<B: CnnOps + CnnGradients> Backward<B, 4> for BatchNormAddBackward {
             bias => Some(gradients.bias),
             residual => gradients.residual,
         );
+    }
+}
+
+#[derive(Debug)]
+struct IdentityShortcutBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for IdentityShortcutBackward {
+    type State = (Shape, IdentityShortcut);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [images] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (shape, shortcut) = ops.state;
+        let gradient = B::identity_shortcut_gradient(output_gradient, shape, shortcut);
+        register!(grads, ops.node, images => Some(gradient));
+    }
+}
+
+#[derive(Debug)]
+struct GlobalAverageBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for GlobalAverageBackward {
+    type State = Shape;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [images] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let gradient = B::global_average_gradient(output_gradient, ops.state);
+        register!(grads, ops.node, images => Some(gradient));
     }
 }

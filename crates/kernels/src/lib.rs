@@ -24,8 +24,12 @@ mod batch_norm;
 mod conv2d;
 mod cpu;
 mod ops;
+mod pool;
 mod portable;
+mod shortcut;
 
 pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use ops::{BatchNormGradients, CnnGradients, CnnOps, Normalization, Residual};
+pub use pool::global_average;
+pub use shortcut::{IdentityShortcut, identity_shortcut};

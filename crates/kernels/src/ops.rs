@@ -11,8 +11,9 @@ use burn::backend::Cube;
 use burn::backend::NdArray;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType, backend_extension};
+use burn::tensor::Shape;
 
-use crate::{Conv2dOptions, portable};
+use crate::{Conv2dOptions, IdentityShortcut, portable};
 
 /// The operations of a convolutional network that Kiln computes itself.
 ///
@@ -58,6 +59,19 @@ pub trait CnnOps: Backend {
     ) -> FloatTensor<Self> {
         portable::affine_forward::<Self>(images, scale, shift, residual, rectifies)
     }
+
+    /// The pixels and channels of a shortcut without parameters.
+    fn identity_shortcut_forward(
+        images: FloatTensor<Self>,
+        shortcut: IdentityShortcut,
+    ) -> FloatTensor<Self> {
+        portable::identity_shortcut_forward::<Self>(images, shortcut)
+    }
+
+    /// The mean of each channel: `[n, c, h, w]` to `[n, c]`.
+    fn global_average_forward(images: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::global_average_forward::<Self>(images)
+    }
 }
 
 /// What is added to an operation's output.
@@ -98,6 +112,23 @@ pub trait CnnGradients: Backend {
         output_gradient: FloatTensor<Self>,
     ) -> BatchNormGradients<Self> {
         portable::batch_norm_gradients(normalization, output_gradient)
+    }
+
+    /// The gradient of [`CnnOps::identity_shortcut_forward`] by images of this shape.
+    fn identity_shortcut_gradient(
+        output_gradient: FloatTensor<Self>,
+        images: Shape,
+        shortcut: IdentityShortcut,
+    ) -> FloatTensor<Self> {
+        portable::identity_shortcut_gradient::<Self>(output_gradient, images, shortcut)
+    }
+
+    /// The gradient of [`CnnOps::global_average_forward`] by images of this shape.
+    fn global_average_gradient(
+        output_gradient: FloatTensor<Self>,
+        images: Shape,
+    ) -> FloatTensor<Self> {
+        portable::global_average_gradient::<Self>(output_gradient, images)
     }
 
     /// The sum of two gradients by the same images.

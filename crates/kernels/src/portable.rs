@@ -1,11 +1,11 @@
 //! Every operation from Burn's own primitives, for the backends and types that have no better.
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use crate::Conv2dOptions;
 use crate::ops::{BatchNormGradients, Normalization, Residual};
+use crate::{Conv2dOptions, IdentityShortcut};
 
 pub(crate) fn conv2d_forward<B: Backend>(
     images: FloatTensor<B>,
@@ -60,7 +60,7 @@ pub(crate) fn affine_forward<B: Backend>(
 }
 
 fn per_channel<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
-    let channels = burn::backend::TensorMetadata::shape(&values).num_elements();
+    let channels = values.shape().num_elements();
     B::float_reshape(values, Shape::from([1, channels, 1, 1]))
 }
 
@@ -106,4 +106,53 @@ pub(crate) fn add_images<B: Backend>(
     right: FloatTensor<B>,
 ) -> FloatTensor<B> {
     B::float_add(left, right)
+}
+
+pub(crate) fn identity_shortcut_forward<B: Backend>(
+    images: FloatTensor<B>,
+    shortcut: IdentityShortcut,
+) -> FloatTensor<B> {
+    let [n, channels, height, width] = images.shape().dims();
+    let images = B::float_slice(images, &shortcut.slices(0..channels));
+    let zeros = |channels| {
+        let [height, width] = [height, width].map(|side: usize| side.div_ceil(shortcut.stride));
+        let shape = Shape::from([n, channels, height, width]);
+        B::float_zeros(shape, &images.device(), images.dtype().into())
+    };
+    match (shortcut.before, shortcut.after) {
+        (0, 0) => images,
+        (before, after) => B::float_cat(vec![zeros(before), images.clone(), zeros(after)], 1),
+    }
+}
+
+pub(crate) fn identity_shortcut_gradient<B: Backend>(
+    output_gradient: FloatTensor<B>,
+    images: Shape,
+    shortcut: IdentityShortcut,
+) -> FloatTensor<B> {
+    let [_, channels, _, _] = images.dims();
+    let kept = IdentityShortcut {
+        stride: 1,
+        ..shortcut
+    };
+    let range = shortcut.before..shortcut.before + channels;
+    let gradient = B::float_slice(output_gradient, &kept.slices(range));
+    let zeros = B::float_zeros(images, &gradient.device(), gradient.dtype().into());
+    B::float_slice_assign(zeros, &shortcut.slices(0..channels), gradient)
+}
+
+pub(crate) fn global_average_forward<B: Backend>(images: FloatTensor<B>) -> FloatTensor<B> {
+    let [n, channels, height, width] = images.shape().dims();
+    let rows = B::float_reshape(images, Shape::from([n, channels, height * width]));
+    B::float_reshape(B::float_mean_dim(rows, 2), Shape::from([n, channels]))
+}
+
+pub(crate) fn global_average_gradient<B: Backend>(
+    output_gradient: FloatTensor<B>,
+    images: Shape,
+) -> FloatTensor<B> {
+    let [n, channels, height, width] = images.dims();
+    let means = B::float_reshape(output_gradient, Shape::from([n, channels, 1, 1]));
+    let share = 1.0 / (height * width) as f64;
+    B::float_expand(B::float_mul_scalar(means, share.into()), images)
 }

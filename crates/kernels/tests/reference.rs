@@ -2,7 +2,10 @@
 //! finite differences of that reference.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kernels::{Conv2dOptions, Finish, batch_norm, batch_norm_train, conv2d};
+use kernels::{
+    Conv2dOptions, Finish, IdentityShortcut, batch_norm, batch_norm_train, conv2d, global_average,
+    identity_shortcut,
+};
 use proptest::prelude::*;
 
 /// Largest error over largest value, as f32 arithmetic in any order can do.
@@ -395,6 +398,63 @@ fn the_variance_of_a_single_value_is_zero_and_not_nan() {
     let one = Tensor::<1>::ones([2], &device);
     let result = batch_norm_train(images, one.clone(), one, EPSILON, Finish::default());
     assert_close("variance", result.variance.into_data(), &[0.0, 0.0]);
+}
+
+#[test]
+fn a_shortcut_keeps_every_other_pixel_between_zero_channels() {
+    let images = Reference::noise([2, 3, 5, 7], 12);
+    let shortcut = IdentityShortcut {
+        stride: 2,
+        before: 1,
+        after: 2,
+    };
+    let output_gradient = Reference::noise([2, 6, 3, 4], 13);
+    let mut output = vec![0.0; output_gradient.values.len()];
+    let mut gradient = vec![0.0; images.values.len()];
+    for (n, c) in (0..2).flat_map(|n| (0..3).map(move |c| (n, c))) {
+        for (y, x) in (0..3).flat_map(|y| (0..4).map(move |x| (y, x))) {
+            let from = images.index([n, c, 2 * y, 2 * x]);
+            let to = output_gradient.index([n, c + 1, y, x]);
+            output[to] = images.values[from];
+            gradient[from] = output_gradient.values[to];
+        }
+    }
+    let device = Device::flex().autodiff();
+    let x = images.tensor(&device).require_grad();
+    let y = identity_shortcut(x.clone(), shortcut);
+    let gradients = (y.clone() * output_gradient.tensor(&device))
+        .sum()
+        .backward();
+    assert_close("output", y.into_data(), &output);
+    assert_close(
+        "gradient",
+        x.grad(&gradients).unwrap().into_data(),
+        &gradient,
+    );
+}
+
+#[test]
+fn a_global_average_is_the_mean_of_each_channel() {
+    let images = Reference::noise([3, 5, 2, 3], 14);
+    let output_gradient = Reference::noise([3, 5, 1, 1], 15);
+    let pixels = images.values.chunks_exact(6);
+    let output: Vec<f64> = pixels
+        .map(|pixels| pixels.iter().sum::<f64>() / 6.0)
+        .collect();
+    let gradient: Vec<f64> = (0..images.values.len())
+        .map(|index| output_gradient.values[index / 6] / 6.0)
+        .collect();
+    let device = Device::flex().autodiff();
+    let x = images.tensor(&device).require_grad();
+    let y = global_average(x.clone());
+    let weighted = y.clone() * output_gradient.tensor(&device).reshape([3, 5]);
+    let gradients = weighted.sum().backward();
+    assert_close("output", y.into_data(), &output);
+    assert_close(
+        "gradient",
+        x.grad(&gradients).unwrap().into_data(),
+        &gradient,
+    );
 }
 
 /// `relu(norm(x) + x)`: what follows a normalisation in the same pass, and a fork, is what Burn's own

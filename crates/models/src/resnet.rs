@@ -29,8 +29,8 @@
 //! - `resnet18_cifar` is not the paper's: its 18-layer ImageNet form with the CIFAR form's stem.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, s};
-use kernels::Finish;
+use burn::tensor::Tensor;
+use kernels::{Finish, IdentityShortcut, identity_shortcut};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Conv2dConfig, ConvNorm, Linear, MaxPool2d, global_average};
@@ -430,29 +430,15 @@ impl Shortcut {
         if let Some(projection) = &self.projection {
             return projection.forward(x);
         }
-        self.pad(self.subsample(x))
-    }
-
-    fn subsample(&self, x: Tensor<4>) -> Tensor<4> {
-        if self.stride == 1 {
+        if self.stride == 1 && self.added_channels == 0 {
             return x;
         }
-        let step = self.stride as isize;
-        x.slice(s![.., .., ..;step, ..;step])
-    }
-
-    fn pad(&self, x: Tensor<4>) -> Tensor<4> {
-        if self.added_channels == 0 {
-            return x;
-        }
-        let [n, _, height, width] = x.dims();
         let before = self.added_channels / 2;
-        let zeros = |channels| Tensor::zeros([n, channels, height, width], &x.device());
-        let parts = vec![
-            zeros(before),
-            x.clone(),
-            zeros(self.added_channels - before),
-        ];
-        Tensor::cat(parts, 1)
+        let identity = IdentityShortcut {
+            stride: self.stride,
+            before,
+            after: self.added_channels - before,
+        };
+        identity_shortcut(x, identity)
     }
 }

@@ -20,6 +20,17 @@ pub(crate) struct ImagesShape {
 }
 
 impl ImagesShape {
+    /// The shape of images `[n, channels, height, width]`.
+    pub fn of(shape: &Shape) -> Self {
+        let [n, channels, height, width] = shape.dims();
+        Self {
+            n,
+            channels,
+            height,
+            width,
+        }
+    }
+
     /// Pixels of one image.
     pub fn pixels(self) -> usize {
         self.height * self.width
@@ -57,13 +68,7 @@ pub(crate) struct Images {
 impl Images {
     /// The same values, copied only where they lie otherwise.
     pub fn of(tensor: FlexTensor) -> Self {
-        let [n, channels, height, width] = dims(&tensor);
-        let shape = ImagesShape {
-            n,
-            channels,
-            height,
-            width,
-        };
+        let shape = ImagesShape::of(tensor.layout().shape());
         let tensor = if is_channels_last(&tensor, shape) {
             tensor
         } else {
@@ -92,13 +97,9 @@ impl Images {
     }
 }
 
-fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
-    tensor.layout().shape().dims()
-}
-
 /// An axis of one value may have any stride.
 fn is_channels_last(tensor: &FlexTensor, shape: ImagesShape) -> bool {
-    let dims: [usize; 4] = dims(tensor);
+    let dims: [usize; 4] = tensor.layout().shape().dims();
     let strides = tensor.layout().strides();
     (0..4).all(|axis| dims[axis] == 1 || strides[axis] == shape.strides()[axis])
 }

@@ -10,8 +10,10 @@ mod elementwise;
 mod layout;
 mod norm;
 mod patches;
+mod pool;
 mod product;
 mod shares;
+mod shortcut;
 mod target;
 mod transform;
 mod vectorized;
@@ -21,13 +23,13 @@ mod winograd;
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::DType;
+use burn::tensor::{DType, Shape};
 
-use self::layout::{Images, contiguous, tensor_of};
+use self::layout::{Images, ImagesShape, contiguous, tensor_of};
 use self::norm::{Affine, Normalized, Statistics};
 use self::weight::Weight;
 use crate::ops::{BatchNormGradients, CnnGradients, CnnOps, Normalization, Residual};
-use crate::{Conv2dOptions, portable};
+use crate::{Conv2dOptions, IdentityShortcut, portable};
 
 impl CnnOps for Flex {
     fn conv2d_forward(
@@ -94,6 +96,23 @@ impl CnnOps for Flex {
         let residual = residual.into_option().map(Images::of);
         let output = affine.apply(&images, residual.as_ref(), rectifies);
         images.shape.tensor(output)
+    }
+
+    fn identity_shortcut_forward(images: FlexTensor, shortcut: IdentityShortcut) -> FlexTensor {
+        if !are_f32([&images]) {
+            return portable::identity_shortcut_forward::<Self>(images, shortcut);
+        }
+        let (values, shape) = shortcut::forward(&Images::of(images), shortcut);
+        shape.tensor(values)
+    }
+
+    fn global_average_forward(images: FlexTensor) -> FlexTensor {
+        if !are_f32([&images]) {
+            return portable::global_average_forward::<Self>(images);
+        }
+        let images = Images::of(images);
+        let means = pool::global_average(&images);
+        tensor_of(means, &[images.shape.n, images.shape.channels])
     }
 }
 
@@ -165,6 +184,28 @@ impl CnnGradients for Flex {
                     None => output_gradient,
                 }),
         }
+    }
+
+    fn identity_shortcut_gradient(
+        output_gradient: FlexTensor,
+        images: Shape,
+        shortcut: IdentityShortcut,
+    ) -> FlexTensor {
+        if !are_f32([&output_gradient]) {
+            return portable::identity_shortcut_gradient::<Self>(output_gradient, images, shortcut);
+        }
+        let shape = ImagesShape::of(&images);
+        let values = shortcut::gradient(&Images::of(output_gradient), shape, shortcut);
+        shape.tensor(values)
+    }
+
+    fn global_average_gradient(output_gradient: FlexTensor, images: Shape) -> FlexTensor {
+        if !are_f32([&output_gradient]) {
+            return portable::global_average_gradient::<Self>(output_gradient, images);
+        }
+        let shape = ImagesShape::of(&images);
+        let means = values_of(output_gradient);
+        shape.tensor(pool::global_average_gradient(&means, shape))
     }
 
     fn add_images(left: FlexTensor, right: FlexTensor) -> FlexTensor {

@@ -85,7 +85,7 @@ pub(crate) fn gradients(
     options: Conv2dOptions,
     wants_images: bool,
 ) -> (Option<Buffer>, Buffer) {
-    let mut images_gradient = wants_images.then(|| Buffer::zeros(images.shape.values()));
+    let mut images_gradient = wants_images.then(|| Buffer::new(images.shape.values()));
     let backward = Backward {
         tiling: Tiling::new(images.shape, output_gradient.shape, options),
         images: images.values(),
@@ -564,10 +564,30 @@ impl Backward<'_> {
         in_shares(tiling.to.n, size, |images, sum| {
             let tiles = images.start * tiling.image()..images.end * tiling.image();
             let sum = Target::new(sum);
+            // SAFETY: each share has images of its own.
+            unsafe { self.clear(images) };
             for tiles in ranges(tiles, tiling.block()) {
                 self.with_planes(&tiles, sum, |task| task.run(Step::All));
             }
         })
+    }
+
+    /// Sets the gradient by these images, to which tiles are then added, to zero.
+    ///
+    /// # Safety
+    ///
+    /// No other thread uses these images' gradient.
+    unsafe fn clear(&self, images: Range<usize>) {
+        if let Some(gradient) = self.images_gradient {
+            let image = self.tiling.from.image();
+            let count = images.len() * image;
+            // SAFETY: the caller's promise.
+            unsafe {
+                gradient
+                    .at(images.start * image, count)
+                    .write_bytes(0, count)
+            };
+        }
     }
 
     fn run_whole(&self, images: Range<usize>, sum: &mut [f32]) {
@@ -588,8 +608,13 @@ impl Backward<'_> {
                 .for_each(|plane| task.clone().run(Step::Multiply(plane..plane + 1)));
             if self.images_gradient.is_some() {
                 ranges(images.clone(), 1)
-                    .par_iter()
-                    .for_each(|images| of(of_images(images)).run(Step::Gather));
+                    .into_par_iter()
+                    .for_each(|images| {
+                        let tiles = of_images(&images);
+                        // SAFETY: each task has an image of its own.
+                        unsafe { self.clear(images) };
+                        of(tiles).run(Step::Gather);
+                    });
             }
         });
     }

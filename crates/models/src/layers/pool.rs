@@ -91,16 +91,13 @@ impl AvgPool2d {
 
 /// The mean of each channel: `[n, channels, h, w]` to `[n, channels]`.
 pub fn global_average(images: Tensor<4>) -> Tensor<2> {
-    let [n, channels, height, width] = images.dims();
-    let images = if trace::is_active() {
-        trace::global(images, Some(LayerKind::GlobalAveragePool))
-    } else {
-        images
-    };
-    images
-        .reshape([n, channels, height * width])
-        .mean_dim(2)
-        .reshape([n, channels])
+    if trace::is_active() {
+        let [n, channels, _, _] = images.dims();
+        return trace::global(images, Some(LayerKind::GlobalAveragePool))
+            .slice([0..n, 0..channels, 0..1, 0..1])
+            .reshape([n, channels]);
+    }
+    kernels::global_average(images)
 }
 
 /// All values of an image in a row: `[n, channels, h, w]` to `[n, channels * h * w]`.
