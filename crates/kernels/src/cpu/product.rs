@@ -84,7 +84,7 @@ pub(crate) struct Pairs {
 /// From each row that `pairs` names, `left` can be read for `R` values and `right` for `columns`,
 /// which fill the vectors but for the last.
 #[inline(always)]
-pub(crate) unsafe fn outer_products<S: Simd, const R: usize, const V: usize>(
+unsafe fn outer_products<S: Simd, const R: usize, const V: usize>(
     simd: S,
     left: *const f32,
     right: *const f32,
@@ -113,17 +113,206 @@ pub(crate) unsafe fn outer_products<S: Simd, const R: usize, const V: usize>(
     sums
 }
 
+/// Values from a row to the next from which rows fall on few places of the nearest cache: they are
+/// copied together first.
+const FAR: usize = 128;
+/// Rows that are copied together, at most.
+const NEAR_ROWS: usize = 64;
+/// Rows that are summed where they lie, at most.
+const MANY_ROWS: usize = 512;
+/// Values of a row that are copied together, at most.
+const NEAR_VALUES: usize = 64;
+
+/// The sums of outer products over pairs of rows, added to a matrix.
+#[derive(Clone, Copy)]
+pub(crate) struct OuterProducts<'a> {
+    /// From where the pairs count.
+    pub left: *const f32,
+    /// From where the pairs count.
+    pub right: *const f32,
+    /// At most [`rows_at_a_time`].
+    pub pairs: &'a [Pairs],
+    /// Rows of the matrix: values of a left row.
+    pub rows: usize,
+    /// Columns of the matrix: values of a right row.
+    pub columns: usize,
+    /// The matrix.
+    pub to: *mut f32,
+    /// Values from a row of the matrix to the next.
+    pub to_step: usize,
+}
+
+/// Room for rows that are copied together, where there were some.
+#[derive(Default)]
+pub(crate) struct Near {
+    left: Option<Buffer>,
+    right: Option<Buffer>,
+}
+
+/// How many pairs of rows at these distances are summed at a time.
+pub(crate) fn rows_at_a_time(steps: [usize; 2]) -> usize {
+    if is_far(steps) { NEAR_ROWS } else { MANY_ROWS }
+}
+
+fn is_far(steps: [usize; 2]) -> bool {
+    steps[0].max(steps[1]) >= FAR
+}
+
+fn near_room() -> Buffer {
+    Buffer::new(NEAR_ROWS * NEAR_VALUES)
+}
+
+impl OuterProducts<'_> {
+    /// Adds them.
+    ///
+    /// # Safety
+    ///
+    /// The pairs' rows can be read for `rows` and `columns` values, and the matrix written; nobody
+    /// else uses the matrix meanwhile.
+    #[inline(always)]
+    pub unsafe fn add<S: Simd>(&self, simd: S, near: &mut Near) {
+        let is_far = self.pairs.first().is_some_and(|pairs| is_far(pairs.step));
+        let height = if is_far { NEAR_VALUES } else { self.rows };
+        let width = VECTORS * S::F32_LANES;
+        for row in (0..self.rows).step_by(height.max(1)) {
+            let rows = height.min(self.rows - row);
+            // SAFETY: the caller's promise, of these rows and columns.
+            unsafe {
+                let mut left = self.left.add(row);
+                if is_far {
+                    let room = near.left.get_or_insert_with(near_room);
+                    copy_rows(self.left.add(row), self.pairs, 0, rows, room);
+                    left = room.as_ptr();
+                }
+                for column in (0..self.columns).step_by(width) {
+                    let columns = width.min(self.columns - column);
+                    let mut part = Self {
+                        left,
+                        right: self.right.add(column),
+                        to: self.to.add(row * self.to_step + column),
+                        rows,
+                        columns,
+                        ..*self
+                    };
+                    let copied;
+                    if is_far {
+                        let room = near.right.get_or_insert_with(near_room);
+                        let count = copy_rows(part.right, self.pairs, 1, columns, room);
+                        copied = [Pairs {
+                            start: [0, 0],
+                            step: [rows, columns],
+                            count,
+                        }];
+                        part.right = room.as_ptr();
+                        part.pairs = &copied;
+                    }
+                    part.add_columns(simd);
+                }
+            }
+        }
+    }
+
+    /// At most a row of accumulators' columns.
+    ///
+    /// # Safety
+    ///
+    /// As of [`OuterProducts::add`].
+    #[inline(always)]
+    unsafe fn add_columns<S: Simd>(&self, simd: S) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            // A count that the compiler knows needs no masks.
+            if self.columns == VECTORS * S::F32_LANES {
+                self.add_rows::<S, VECTORS>(simd, VECTORS * S::F32_LANES);
+            } else if self.columns == S::F32_LANES {
+                self.add_rows::<S, 1>(simd, S::F32_LANES);
+            } else {
+                self.add_rows::<S, VECTORS>(simd, self.columns);
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As of [`OuterProducts::add`].
+    #[inline(always)]
+    unsafe fn add_rows<S: Simd, const V: usize>(&self, simd: S, columns: usize) {
+        let mut row = 0;
+        while row < self.rows {
+            // SAFETY: the caller's promise.
+            row += unsafe {
+                match (self.rows - row, S::F32_LANES) {
+                    (8.., 16) => self.add_block::<S, 8, V>(simd, columns, row),
+                    (6.., 8) => self.add_block::<S, 6, V>(simd, columns, row),
+                    (4.., _) => self.add_block::<S, 4, V>(simd, columns, row),
+                    (2.., _) => self.add_block::<S, 2, V>(simd, columns, row),
+                    _ => self.add_block::<S, 1, V>(simd, columns, row),
+                }
+            };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As of [`OuterProducts::add`]; there are `R` rows from this one on.
+    #[inline(always)]
+    unsafe fn add_block<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        columns: usize,
+        row: usize,
+    ) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let left = self.left.add(row);
+            let sums = outer_products::<S, R, V>(simd, left, self.right, columns, self.pairs);
+            for (index, sum) in sums.into_iter().enumerate() {
+                let to = self.to.add((row + index) * self.to_step);
+                let mut after = load::<S, V>(simd, to, columns);
+                for (after, sum) in after.iter_mut().zip(sum) {
+                    *after = simd.add_f32s(*after, sum);
+                }
+                store(simd, after, to, columns);
+            }
+        }
+        R
+    }
+}
+
+/// Copies `count` values of one side's rows, and returns how many rows there are.
+///
+/// # Safety
+///
+/// The rows can be read for `count` values.
+#[inline(always)]
+unsafe fn copy_rows(
+    from: *const f32,
+    pairs: &[Pairs],
+    side: usize,
+    count: usize,
+    to: &mut [f32],
+) -> usize {
+    let mut rows = 0;
+    for pairs in pairs {
+        let start = from.wrapping_add(pairs.start[side]);
+        for index in 0..pairs.count {
+            let row = start.wrapping_add(index * pairs.step[side]);
+            // SAFETY: the caller's promise.
+            let row = unsafe { std::slice::from_raw_parts(row, count) };
+            to[rows * count..(rows + 1) * count].copy_from_slice(row);
+            rows += 1;
+        }
+    }
+    rows
+}
+
 /// The first `columns` values of a row, and zeros.
 ///
 /// # Safety
 ///
 /// `from` can be read for `columns` values.
 #[inline(always)]
-pub(crate) unsafe fn load<S: Simd, const V: usize>(
-    simd: S,
-    from: *const f32,
-    columns: usize,
-) -> [S::f32s; V] {
+unsafe fn load<S: Simd, const V: usize>(simd: S, from: *const f32, columns: usize) -> [S::f32s; V] {
     let mut vectors = [simd.splat_f32s(0.0); V];
     for (v, vector) in vectors.iter_mut().enumerate() {
         let start = v * S::F32_LANES;

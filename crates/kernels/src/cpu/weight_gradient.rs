@@ -15,7 +15,7 @@ use super::buffer::Buffer;
 use super::direct::Tap;
 use super::layout::{Images, ImagesShape};
 use super::patches::{self, Patches};
-use super::product::{Pairs, VECTORS, load, outer_products, store};
+use super::product::{Near, OuterProducts, Pairs, rows_at_a_time};
 use super::shares::in_shares;
 use super::weight::WeightShape;
 use crate::Conv2dOptions;
@@ -24,8 +24,6 @@ use crate::Conv2dOptions;
 const SMALL: usize = 1 << 16;
 /// Channels that a task of a large weight takes.
 const CHANNELS: usize = 64;
-/// Values of images and gradients that stay in a near cache.
-const BLOCK: usize = 1 << 15;
 
 /// The gradient, `[taps, channels of a group, filters]`.
 pub(crate) fn weight_gradient(
@@ -171,29 +169,24 @@ impl Sums<'_> {
 
     /// Adds what these images give to a part.
     fn add(&self, part: &Part, images: Range<usize>, values: &mut [f32]) {
-        let pairs = self.pairs(part.tap, images);
-        let row = part.channels.len() + self.shape.filters;
-        let arch = Arch::new();
-        let mut block: Vec<Pairs> = Vec::new();
-        let mut rows = 0;
-        for (index, next) in pairs.iter().enumerate() {
-            block.push(*next);
-            rows += next.count;
-            if rows * row >= BLOCK || index + 1 == pairs.len() {
-                let pairs = &block;
-                arch.dispatch(Task {
-                    sums: self,
-                    part,
-                    pairs,
-                    values: &mut *values,
-                });
-                block.clear();
-                rows = 0;
-            }
-        }
+        let pairs = &self.pairs(part.tap, images);
+        Arch::new().dispatch(Task {
+            sums: self,
+            part,
+            pairs,
+            values,
+        });
     }
 
-    /// The rows of input and output pixels that meet in a tap, at most [`BLOCK`] values long each.
+    /// Values from a pixel of the tap to the next, on both sides.
+    fn steps(&self) -> [usize; 2] {
+        [
+            self.options.stride[1] * self.from.channels,
+            self.to.channels,
+        ]
+    }
+
+    /// The rows of input and output pixels that meet in a tap.
     fn pairs(&self, tap: Tap, images: Range<usize>) -> Vec<Pairs> {
         let [down, right] = self.options.stride;
         let reach = |offset: isize, stride: usize, from: usize, to: usize| {
@@ -213,21 +206,21 @@ impl Sums<'_> {
         let dense = columns.len() == self.to.width && self.to.width * right == self.from.width;
         let all =
             dense && lines.len() == self.to.height && self.to.height * down == self.from.height;
-        let longest = (BLOCK / (self.from.channels + self.to.channels)).max(64);
+        let most = rows_at_a_time(self.steps());
         let mut pairs = Vec::new();
         let mut add = |image: usize, line: usize, count: usize| {
             let y = (line * down).wrapping_add_signed(tap.offset[0]);
             let x = (columns.start * right).wrapping_add_signed(tap.offset[1]);
             let from = (image * self.from.height + y) * self.from.width + x;
             let to = (image * self.to.height + line) * self.to.width + columns.start;
-            for first in (0..count).step_by(longest) {
+            for first in (0..count).step_by(most) {
                 pairs.push(Pairs {
                     start: [
                         (from + first * right) * self.from.channels,
                         (to + first) * self.to.channels,
                     ],
-                    step: [right * self.from.channels, self.to.channels],
-                    count: longest.min(count - first),
+                    step: self.steps(),
+                    count: most.min(count - first),
                 });
             }
         };
@@ -250,7 +243,7 @@ struct Part {
     channels: Range<usize>,
 }
 
-/// What one thread adds to a part while images and gradients are in a near cache.
+/// What one thread adds to a part.
 struct Task<'a> {
     sums: &'a Sums<'a>,
     part: &'a Part,
@@ -263,97 +256,43 @@ impl WithSimd for Task<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let groups = self.sums.options.groups;
-        let filters = self.sums.shape.filters / groups;
-        let wide = VECTORS * S::F32_LANES;
-        for group in 0..groups {
-            let mut start = 0;
-            while start < filters {
-                let columns = Columns {
-                    group,
-                    start: group * filters + start,
-                    count: (filters - start).min(wide),
-                };
-                // Vectors that are all full are loaded without a mask.
-                let columns = if columns.count < wide {
-                    columns.at_most(S::F32_LANES)
-                } else {
-                    columns
-                };
-                start += columns.count;
-                if columns.count == wide {
-                    self.add_columns::<S, VECTORS>(simd, columns, wide);
-                } else if columns.count == S::F32_LANES {
-                    self.add_columns::<S, 1>(simd, columns, S::F32_LANES);
-                } else {
-                    self.add_columns::<S, 1>(simd, columns, columns.count);
-                }
-            }
-        }
-    }
-}
-
-/// Filters of a group.
-#[derive(Clone, Copy)]
-struct Columns {
-    group: usize,
-    /// The first, counted over all groups.
-    start: usize,
-    count: usize,
-}
-
-impl Columns {
-    fn at_most(self, count: usize) -> Self {
-        Self {
-            count: self.count.min(count),
-            ..self
+        let most = rows_at_a_time(self.sums.steps());
+        let mut near = Near::default();
+        let mut rest = self.pairs;
+        while !rest.is_empty() {
+            let mut rows = 0;
+            let fitting = rest.iter().take_while(|pairs| {
+                rows += pairs.count;
+                rows <= most
+            });
+            let (block, after) = rest.split_at(fitting.count());
+            self.add_block(simd, block, &mut near);
+            rest = after;
         }
     }
 }
 
 impl Task<'_> {
-    /// `count` is that of the columns, but known to the compiler where vectors are full.
+    /// Adds as many pairs as are summed at a time.
     #[inline(always)]
-    fn add_columns<S: Simd, const V: usize>(&mut self, simd: S, columns: Columns, count: usize) {
-        let mut channel = self.part.channels.start;
-        while channel < self.part.channels.end {
-            channel += match (self.part.channels.end - channel, S::F32_LANES) {
-                (8.., 16) => self.add_rows::<S, 8, V>(simd, columns, count, channel),
-                (6.., 8) => self.add_rows::<S, 6, V>(simd, columns, count, channel),
-                (4.., _) => self.add_rows::<S, 4, V>(simd, columns, count, channel),
-                (2.., _) => self.add_rows::<S, 2, V>(simd, columns, count, channel),
-                _ => self.add_rows::<S, 1, V>(simd, columns, count, channel),
+    fn add_block<S: Simd>(&mut self, simd: S, pairs: &[Pairs], near: &mut Near) {
+        let shape = self.sums.shape;
+        let groups = self.sums.options.groups;
+        let filters = shape.filters / groups;
+        for group in 0..groups {
+            let channel = group * shape.channels + self.part.channels.start;
+            let products = OuterProducts {
+                left: self.sums.images[channel..].as_ptr(),
+                right: self.sums.gradient[group * filters..].as_ptr(),
+                pairs,
+                rows: self.part.channels.len(),
+                columns: filters,
+                to: self.values[group * filters..].as_mut_ptr(),
+                to_step: shape.filters,
             };
+            // SAFETY: pairs are pixels, and these are some of their channels; the values are a row
+            // of filters for each of the part's channels.
+            unsafe { products.add(simd, near) };
         }
-    }
-
-    #[inline(always)]
-    fn add_rows<S: Simd, const R: usize, const V: usize>(
-        &mut self,
-        simd: S,
-        columns: Columns,
-        count: usize,
-        channel: usize,
-    ) -> usize {
-        let from = columns.group * self.sums.shape.channels + channel;
-        let left = self.sums.images[from..].as_ptr();
-        let right = self.sums.gradient[columns.start..].as_ptr();
-        // SAFETY: pairs are pixels, and these are some of their channels.
-        let sums = unsafe { outer_products::<S, R, V>(simd, left, right, count, self.pairs) };
-        let filters = self.sums.shape.filters;
-        for (row, sums) in sums.into_iter().enumerate() {
-            let start = (channel - self.part.channels.start + row) * filters + columns.start;
-            let values = &mut self.values[start..start + count];
-            // SAFETY: both go over these values.
-            unsafe {
-                let before = load::<S, V>(simd, values.as_ptr(), count);
-                let mut after = before;
-                for ((after, before), sum) in after.iter_mut().zip(before).zip(sums) {
-                    *after = simd.add_f32s(before, sum);
-                }
-                store(simd, after, values.as_mut_ptr(), count);
-            }
-        }
-        R
     }
 }

@@ -22,7 +22,9 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::layout::{Images, ImagesShape};
-use super::product::{Pairs, Panels, Rows, VECTORS, lanes, multiply_rows, outer_products};
+use super::product::{
+    Near, OuterProducts, Pairs, Panels, Rows, lanes, multiply_rows, rows_at_a_time,
+};
 use super::shares::in_shares;
 use super::target::Target;
 use super::transform;
@@ -683,8 +685,9 @@ impl BackwardTask<'_> {
     /// The gradients of these planes' products.
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, planes: Range<usize>) {
+        let mut near = Near::default();
         for plane in planes {
-            self.add_outer_products(simd, plane);
+            self.add_outer_products(simd, plane, &mut near);
             if let Some(matrices) = &self.backward.matrices {
                 // SAFETY: the tiles are this task's, and their rows lie one behind the other.
                 unsafe {
@@ -696,62 +699,29 @@ impl BackwardTask<'_> {
     }
 
     #[inline(always)]
-    fn add_outer_products<S: Simd>(&self, simd: S, plane: usize) {
-        let filters = self.outputs.channels;
-        let wide = VECTORS * S::F32_LANES;
-        let mut filter = 0;
-        while filter < filters {
-            if filter + wide <= filters {
-                self.add_columns::<S, VECTORS>(simd, plane, filter);
-                filter += wide;
-            } else {
-                self.add_columns::<S, 1>(simd, plane, filter);
-                filter += S::F32_LANES;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn add_columns<S: Simd, const V: usize>(&self, simd: S, plane: usize, filter: usize) {
-        let channels = self.inputs.channels;
-        let mut channel = 0;
-        while channel < channels {
-            channel += match (channels - channel, S::F32_LANES) {
-                (8.., 16) => self.add_rows::<S, 8, V>(simd, plane, channel, filter),
-                (6.., 8) => self.add_rows::<S, 6, V>(simd, plane, channel, filter),
-                (4.., _) => self.add_rows::<S, 4, V>(simd, plane, channel, filter),
-                (2.., _) => self.add_rows::<S, 2, V>(simd, plane, channel, filter),
-                _ => self.add_rows::<S, 1, V>(simd, plane, channel, filter),
-            };
-        }
-    }
-
-    #[inline(always)]
-    fn add_rows<S: Simd, const R: usize, const V: usize>(
-        &self,
-        simd: S,
-        plane: usize,
-        channel: usize,
-        filter: usize,
-    ) -> usize {
+    fn add_outer_products<S: Simd>(&self, simd: S, plane: usize, near: &mut Near) {
         let (channels, filters) = (self.inputs.channels, self.outputs.channels);
-        let columns = V * S::F32_LANES;
-        let pairs = [Pairs {
-            start: [0, 0],
-            step: [channels, filters],
-            count: self.tiles.len(),
-        }];
-        // SAFETY: rows of the planes from these channels on; the plane's sum is this task's.
-        unsafe {
-            let left = self.inputs.row(plane, self.tiles.start).add(channel);
-            let right = self.outputs.row(plane, self.tiles.start).add(filter);
-            let sums = outer_products::<S, R, V>(simd, left, right, columns, &pairs);
-            for (row, sums) in sums.into_iter().enumerate() {
-                let place = (plane * channels + channel + row) * filters + filter;
-                add(simd, sums, self.sum.at(place, columns));
+        let most = rows_at_a_time([channels, filters]);
+        for first in self.tiles.clone().step_by(most) {
+            let pairs = Pairs {
+                start: [0, 0],
+                step: [channels, filters],
+                count: most.min(self.tiles.end - first),
+            };
+            // SAFETY: rows of the planes; the plane's sum is this task's.
+            unsafe {
+                OuterProducts {
+                    left: self.inputs.row(plane, first),
+                    right: self.outputs.row(plane, first),
+                    pairs: &[pairs],
+                    rows: channels,
+                    columns: filters,
+                    to: self.sum.at(plane * channels * filters, channels * filters),
+                    to_step: filters,
+                }
+                .add(simd, near);
             }
         }
-        R
     }
 
     #[inline(always)]
@@ -819,22 +789,6 @@ fn spread_images<S: Simd>(
         unsafe {
             let planes = planes.rows(tile);
             transform::input::<S, false>(simd, &pixels, &planes, channels);
-        }
-    }
-}
-
-/// Adds to the values at `to`.
-///
-/// # Safety
-///
-/// `to` can be written for `V` vectors.
-#[inline(always)]
-unsafe fn add<S: Simd, const V: usize>(simd: S, values: [S::f32s; V], to: *mut f32) {
-    for (v, value) in values.into_iter().enumerate() {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let to = to.cast::<S::f32s>().add(v);
-            to.write_unaligned(simd.add_f32s(to.read_unaligned(), value));
         }
     }
 }
