@@ -9,12 +9,12 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use crate::ops::{CnnGradients, CnnOps, Normalization, Residual};
-use crate::{Conv2dOptions, IdentityShortcut};
+use crate::ops::{CnnGradients, CnnOps, MaxPooled, Normalization, Residual};
+use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
 
 thread_local! {
     /// Nodes that have a gradient from an operation of ours, and have not been passed yet.
@@ -169,6 +169,46 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                 images.into_primitive(),
                 shortcut,
             )),
+        }
+    }
+
+    fn max_pool2d_forward(images: FloatTensor<Self>, options: Pool2dOptions) -> FloatTensor<Self> {
+        match MaxPool2dBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let id = prep.checkpoint(&images);
+                let (output, indices) = B::max_pool2d_tracked(images.into_primitive(), options);
+                prep.finish((id, output.clone(), indices, options), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::max_pool2d_forward(images.into_primitive(), options))
+            }
+        }
+    }
+
+    fn avg_pool2d_forward(
+        images: FloatTensor<Self>,
+        options: Pool2dOptions,
+        counts_padding: bool,
+    ) -> FloatTensor<Self> {
+        match AvgPool2dBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let id = prep.checkpoint(&images);
+                let images = images.into_primitive();
+                let output = B::avg_pool2d_forward(images, options, counts_padding);
+                prep.finish((id, options, counts_padding), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                let images = images.into_primitive();
+                prep.finish(B::avg_pool2d_forward(images, options, counts_padding))
+            }
         }
     }
 
@@ -328,5 +368,52 @@ impl<B: CnnOps + CnnGradients> Backward<B, 1> for GlobalAverageBackward {
         let output_gradient = consume!(grads, ops.node);
         let gradient = B::global_average_gradient(output_gradient, ops.state);
         register!(grads, ops.node, images => Some(gradient));
+    }
+}
+
+#[derive(Debug)]
+struct MaxPool2dBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for MaxPool2dBackward {
+    type State = (NodeId, FloatTensor<B>, Option<IntTensor<B>>, Pool2dOptions);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [images] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (id, output, indices, options) = ops.state;
+        let pooled = MaxPooled {
+            images: checkpointer.retrieve_node_output(id),
+            output,
+            indices,
+            options,
+        };
+        let gradient = B::max_pool2d_gradient(pooled, output_gradient);
+        register!(grads, ops.node, images => Some(gradient));
+    }
+}
+
+#[derive(Debug)]
+struct AvgPool2dBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for AvgPool2dBackward {
+    type State = (NodeId, Pool2dOptions, bool);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [parent] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (id, options, counts_padding) = ops.state;
+        let images = checkpointer.retrieve_node_output(id);
+        let gradient = B::avg_pool2d_gradient(images, output_gradient, options, counts_padding);
+        register!(grads, ops.node, parent => Some(gradient));
     }
 }

@@ -9,11 +9,11 @@
 use burn::backend::Cube;
 #[cfg(feature = "ndarray")]
 use burn::backend::NdArray;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
 use burn::tensor::Shape;
 
-use crate::{Conv2dOptions, IdentityShortcut, portable};
+use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions, portable};
 
 /// The operations of a convolutional network that Kiln computes itself.
 ///
@@ -66,6 +66,20 @@ pub trait CnnOps: Backend {
         shortcut: IdentityShortcut,
     ) -> FloatTensor<Self> {
         portable::identity_shortcut_forward::<Self>(images, shortcut)
+    }
+
+    /// The largest value of each window.
+    fn max_pool2d_forward(images: FloatTensor<Self>, options: Pool2dOptions) -> FloatTensor<Self> {
+        portable::max_pool2d_forward::<Self>(images, options)
+    }
+
+    /// The mean of each window.
+    fn avg_pool2d_forward(
+        images: FloatTensor<Self>,
+        options: Pool2dOptions,
+        counts_padding: bool,
+    ) -> FloatTensor<Self> {
+        portable::avg_pool2d_forward::<Self>(images, options, counts_padding)
     }
 
     /// The mean of each channel: `[n, c, h, w]` to `[n, c]`.
@@ -123,6 +137,33 @@ pub trait CnnGradients: Backend {
         portable::identity_shortcut_gradient::<Self>(output_gradient, images, shortcut)
     }
 
+    /// [`CnnOps::max_pool2d_forward`], and where the largest values were, for a gradient that needs
+    /// to be told.
+    fn max_pool2d_tracked(
+        images: FloatTensor<Self>,
+        options: Pool2dOptions,
+    ) -> (FloatTensor<Self>, Option<IntTensor<Self>>) {
+        portable::max_pool2d_tracked::<Self>(images, options)
+    }
+
+    /// The gradient of [`CnnGradients::max_pool2d_tracked`].
+    fn max_pool2d_gradient(
+        pooled: MaxPooled<Self>,
+        output_gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::max_pool2d_gradient(pooled, output_gradient)
+    }
+
+    /// The gradient of [`CnnOps::avg_pool2d_forward`].
+    fn avg_pool2d_gradient(
+        images: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        options: Pool2dOptions,
+        counts_padding: bool,
+    ) -> FloatTensor<Self> {
+        portable::avg_pool2d_gradient::<Self>(images, output_gradient, options, counts_padding)
+    }
+
     /// The gradient of [`CnnOps::global_average_forward`] by images of this shape.
     fn global_average_gradient(
         output_gradient: FloatTensor<Self>,
@@ -154,6 +195,19 @@ pub struct Normalization<B: Backend> {
     pub rectified: Option<FloatTensor<B>>,
     /// Whether something was added.
     pub has_residual: bool,
+}
+
+/// What a maximum pooling was, for its gradient.
+#[derive(Clone, Debug)]
+pub struct MaxPooled<B: Backend> {
+    /// What was pooled.
+    pub images: FloatTensor<B>,
+    /// The largest values.
+    pub output: FloatTensor<B>,
+    /// Where they were, as the backend wanted to be told.
+    pub indices: Option<IntTensor<B>>,
+    /// The windows.
+    pub options: Pool2dOptions,
 }
 
 /// The gradients of a batch normalisation.

@@ -1,11 +1,11 @@
 //! Every operation from Burn's own primitives, for the backends and types that have no better.
 
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::tensor::{IntDType, Shape};
 
-use crate::ops::{BatchNormGradients, Normalization, Residual};
-use crate::{Conv2dOptions, IdentityShortcut};
+use crate::ops::{BatchNormGradients, MaxPooled, Normalization, Residual};
+use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
 
 pub(crate) fn conv2d_forward<B: Backend>(
     images: FloatTensor<B>,
@@ -155,4 +155,89 @@ pub(crate) fn global_average_gradient<B: Backend>(
     let means = B::float_reshape(output_gradient, Shape::from([n, channels, 1, 1]));
     let share = 1.0 / (height * width) as f64;
     B::float_expand(B::float_mul_scalar(means, share.into()), images)
+}
+
+pub(crate) fn max_pool2d_forward<B: Backend>(
+    images: FloatTensor<B>,
+    options: Pool2dOptions,
+) -> FloatTensor<B> {
+    let Pool2dOptions {
+        kernel,
+        stride,
+        padding,
+        ceil,
+    } = options;
+    B::max_pool2d(images, kernel, stride, padding, [1, 1], ceil)
+}
+
+pub(crate) fn max_pool2d_tracked<B: Backend>(
+    images: FloatTensor<B>,
+    options: Pool2dOptions,
+) -> (FloatTensor<B>, Option<IntTensor<B>>) {
+    let pooled = B::max_pool2d_with_indices(
+        images,
+        options.kernel,
+        options.stride,
+        options.padding,
+        [1, 1],
+        options.ceil,
+        IntDType::I32,
+    );
+    (pooled.output, Some(pooled.indices))
+}
+
+pub(crate) fn max_pool2d_gradient<B: Backend>(
+    pooled: MaxPooled<B>,
+    output_gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let options = pooled.options;
+    let indices = match pooled.indices {
+        Some(indices) => indices,
+        None => {
+            let (_, indices) = max_pool2d_tracked::<B>(pooled.images.clone(), options);
+            indices.expect("the portable body always tells")
+        }
+    };
+    B::max_pool2d_with_indices_backward(
+        pooled.images,
+        options.kernel,
+        options.stride,
+        options.padding,
+        [1, 1],
+        options.ceil,
+        output_gradient,
+        indices,
+    )
+    .x_grad
+}
+
+pub(crate) fn avg_pool2d_forward<B: Backend>(
+    images: FloatTensor<B>,
+    options: Pool2dOptions,
+    counts_padding: bool,
+) -> FloatTensor<B> {
+    let Pool2dOptions {
+        kernel,
+        stride,
+        padding,
+        ceil,
+    } = options;
+    B::avg_pool2d(images, kernel, stride, padding, counts_padding, ceil)
+}
+
+pub(crate) fn avg_pool2d_gradient<B: Backend>(
+    images: FloatTensor<B>,
+    output_gradient: FloatTensor<B>,
+    options: Pool2dOptions,
+    counts_padding: bool,
+) -> FloatTensor<B> {
+    B::avg_pool2d_backward(
+        images,
+        output_gradient,
+        options.kernel,
+        options.stride,
+        options.padding,
+        counts_padding,
+        options.ceil,
+    )
 }

@@ -10,6 +10,7 @@ mod elementwise;
 mod layout;
 mod norm;
 mod patches;
+mod pointwise;
 mod pool;
 mod product;
 mod shares;
@@ -28,8 +29,8 @@ use burn::tensor::{DType, Shape};
 use self::layout::{Images, ImagesShape, contiguous, tensor_of};
 use self::norm::{Affine, Normalized, Statistics};
 use self::weight::Weight;
-use crate::ops::{BatchNormGradients, CnnGradients, CnnOps, Normalization, Residual};
-use crate::{Conv2dOptions, IdentityShortcut, portable};
+use crate::ops::{BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual};
+use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions, portable};
 
 impl CnnOps for Flex {
     fn conv2d_forward(
@@ -44,6 +45,8 @@ impl CnnOps for Flex {
         let shape = weight.shape.output_shape(images.shape, options);
         let values = if winograd::fits(weight.shape, options) {
             winograd::forward(&images, &weight, options)
+        } else if pointwise::fits(weight.shape, options) {
+            pointwise::forward(&images, &weight)
         } else if patches::fits(weight.shape, options) {
             patches::forward(&images, &weight, options)
         } else {
@@ -106,6 +109,26 @@ impl CnnOps for Flex {
         shape.tensor(values)
     }
 
+    fn max_pool2d_forward(images: FlexTensor, options: Pool2dOptions) -> FlexTensor {
+        if !are_f32([&images]) {
+            return portable::max_pool2d_forward::<Self>(images, options);
+        }
+        let (values, shape) = pool::max(&Images::of(images), options);
+        shape.tensor(values)
+    }
+
+    fn avg_pool2d_forward(
+        images: FlexTensor,
+        options: Pool2dOptions,
+        counts_padding: bool,
+    ) -> FlexTensor {
+        if !are_f32([&images]) {
+            return portable::avg_pool2d_forward::<Self>(images, options, counts_padding);
+        }
+        let (values, shape) = pool::average(&Images::of(images), options, counts_padding);
+        shape.tensor(values)
+    }
+
     fn global_average_forward(images: FlexTensor) -> FlexTensor {
         if !are_f32([&images]) {
             return portable::global_average_forward::<Self>(images);
@@ -138,8 +161,13 @@ impl CnnGradients for Flex {
         let (of_images, of_weight) = if winograd::fits(weight.shape, options) {
             winograd::gradients(&images, &weight, &output_gradient, options, wants_images)
         } else {
-            let of_images = wants_images
-                .then(|| direct::images_gradient(&output_gradient, &weight, images.shape, options));
+            let of_images = wants_images.then(|| {
+                if pointwise::fits(weight.shape, options) {
+                    pointwise::images_gradient(&output_gradient, &weight)
+                } else {
+                    direct::images_gradient(&output_gradient, &weight, images.shape, options)
+                }
+            });
             let of_weight =
                 weight_gradient::weight_gradient(&images, &output_gradient, weight.shape, options);
             (of_images, of_weight)
@@ -197,6 +225,47 @@ impl CnnGradients for Flex {
         let shape = ImagesShape::of(&images);
         let values = shortcut::gradient(&Images::of(output_gradient), shape, shortcut);
         shape.tensor(values)
+    }
+
+    fn max_pool2d_tracked(
+        images: FlexTensor,
+        options: Pool2dOptions,
+    ) -> (FlexTensor, Option<FlexTensor>) {
+        (Self::max_pool2d_forward(images, options), None)
+    }
+
+    fn max_pool2d_gradient(pooled: MaxPooled<Self>, output_gradient: FlexTensor) -> FlexTensor {
+        if !are_f32([&pooled.images, &output_gradient]) {
+            return portable::max_pool2d_gradient(pooled, output_gradient);
+        }
+        let (images, output) = (Images::of(pooled.images), Images::of(pooled.output));
+        let gradient = Images::of(output_gradient);
+        let values = pool::max_gradient(&images, &output, &gradient, pooled.options);
+        images.shape.tensor(values)
+    }
+
+    fn avg_pool2d_gradient(
+        images: FlexTensor,
+        output_gradient: FlexTensor,
+        options: Pool2dOptions,
+        counts_padding: bool,
+    ) -> FlexTensor {
+        if !are_f32([&images, &output_gradient]) {
+            return portable::avg_pool2d_gradient::<Self>(
+                images,
+                output_gradient,
+                options,
+                counts_padding,
+            );
+        }
+        let shape = ImagesShape::of(images.layout().shape());
+        let gradient = Images::of(output_gradient);
+        shape.tensor(pool::average_gradient(
+            &gradient,
+            shape,
+            options,
+            counts_padding,
+        ))
     }
 
     fn global_average_gradient(output_gradient: FlexTensor, images: Shape) -> FlexTensor {

@@ -433,6 +433,9 @@ impl Panels {
     }
 }
 
+/// Values of a row that are multiplied at a time: as many rows of a panel stay in the nearest cache.
+const DEPTH: usize = 256;
+
 /// Rows at even distances, and where their products go.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows {
@@ -457,14 +460,24 @@ pub(crate) struct Rows {
 #[inline(always)]
 pub(crate) unsafe fn multiply_rows<S: Simd>(simd: S, rows: Rows, matrices: &Panels, plane: usize) {
     for index in 0..matrices.count() {
-        let panel = matrices.panel_of(plane, index);
-        // SAFETY: the caller's promise.
-        unsafe {
-            match S::F32_LANES {
-                16 => rows.multiply_all::<S, 14>(simd, matrices.depth(), panel),
-                8 => rows.multiply_all::<S, 6>(simd, matrices.depth(), panel),
-                _ => rows.multiply_all::<S, 4>(simd, matrices.depth(), panel),
+        let mut panel = matrices.panel_of(plane, index);
+        let mut rows = rows;
+        let mut left = matrices.depth();
+        let mut adds = false;
+        while left > 0 || !adds {
+            let depth = left.min(DEPTH);
+            // SAFETY: the caller's promise; `depth` more values of each row, and rows of the panel.
+            unsafe {
+                match S::F32_LANES {
+                    16 => rows.multiply_all::<S, 14>(simd, depth, panel, adds),
+                    8 => rows.multiply_all::<S, 6>(simd, depth, panel, adds),
+                    _ => rows.multiply_all::<S, 4>(simd, depth, panel, adds),
+                }
+                rows.from = rows.from.add(depth);
+                panel.values = panel.values.add(depth * panel.vectors * S::F32_LANES);
             }
+            left -= depth;
+            adds = true;
         }
     }
 }
@@ -474,20 +487,36 @@ impl Rows {
     ///
     /// As of [`multiply_rows`].
     #[inline(always)]
-    unsafe fn multiply_all<S: Simd, const R: usize>(self, simd: S, depth: usize, panel: Panel) {
+    unsafe fn multiply_all<S: Simd, const R: usize>(
+        self,
+        simd: S,
+        depth: usize,
+        panel: Panel,
+        adds: bool,
+    ) {
+        // What is added to cannot be computed twice.
+        let repeats = self.count >= R && !adds;
         let mut first = 0;
         while first < self.count {
             // Where the last rows do not fill a block, rows before them are computed again, to the
             // same values.
-            let start = first.min(self.count.saturating_sub(R));
-            let full = self.count >= R;
+            let start = if repeats {
+                first.min(self.count - R)
+            } else {
+                first
+            };
+            let full = start + R <= self.count;
             // SAFETY: the caller's promise.
             unsafe {
                 match (full, panel.vectors) {
-                    (true, VECTORS) => self.multiply::<S, R, VECTORS>(simd, start, depth, panel),
-                    (true, _) => self.multiply::<S, R, 1>(simd, start, depth, panel),
-                    (false, VECTORS) => self.multiply::<S, 1, VECTORS>(simd, first, depth, panel),
-                    (false, _) => self.multiply::<S, 1, 1>(simd, first, depth, panel),
+                    (true, VECTORS) => {
+                        self.multiply::<S, R, VECTORS>(simd, start, depth, panel, adds)
+                    }
+                    (true, _) => self.multiply::<S, R, 1>(simd, start, depth, panel, adds),
+                    (false, VECTORS) => {
+                        self.multiply::<S, 1, VECTORS>(simd, first, depth, panel, adds)
+                    }
+                    (false, _) => self.multiply::<S, 1, 1>(simd, first, depth, panel, adds),
                 }
             }
             first += if full { R } else { 1 };
@@ -504,6 +533,7 @@ impl Rows {
         first: usize,
         depth: usize,
         panel: Panel,
+        adds: bool,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -513,7 +543,15 @@ impl Rows {
             for (row, left) in left[0].iter_mut().enumerate() {
                 *left = from.add(row * self.from_step);
             }
-            let sums = rows_product::<S, R, V>(simd, &left, depth, panel.values);
+            let mut sums = rows_product::<S, R, V>(simd, &left, depth, panel.values);
+            if adds {
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    let before = load::<S, V>(simd, to.add(row * self.to_step), panel.columns);
+                    for (sum, before) in sum.iter_mut().zip(before) {
+                        *sum = simd.add_f32s(*sum, before);
+                    }
+                }
+            }
             if panel.columns == V * S::F32_LANES {
                 for (row, sum) in sums.into_iter().enumerate() {
                     store(simd, sum, to.add(row * self.to_step), V * S::F32_LANES);

@@ -2,9 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::module::{avg_pool2d, max_pool2d};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
-use kernels::Conv2dOptions;
+use kernels::{Conv2dOptions, Pool2dOptions, avg_pool2d, max_pool2d};
 
 use crate::LayerKind;
 use crate::trace::{self, Window};
@@ -42,16 +40,13 @@ impl MaxPool2d {
             );
             return trace::window(images, window);
         }
-        max_pool2d(
-            images,
-            MaxPoolOptions {
-                kernel_size: [self.kernel; 2],
-                stride: [self.stride; 2],
-                padding: [(self.padding, self.padding); 2],
-                dilation: [1; 2],
-                ceil_mode: false,
-            },
-        )
+        let options = Pool2dOptions {
+            kernel: [self.kernel; 2],
+            stride: [self.stride; 2],
+            padding: [self.padding; 2],
+            ceil: false,
+        };
+        max_pool2d(images, options)
     }
 }
 
@@ -76,16 +71,13 @@ impl AvgPool2d {
             let window = pool_window(LayerKind::AvgPool2d, &images, self.kernel, self.stride, 0);
             return trace::window(images, window);
         }
-        avg_pool2d(
-            images,
-            AvgPoolOptions {
-                kernel_size: [self.kernel; 2],
-                stride: [self.stride; 2],
-                padding: [(0, 0); 2],
-                count_include_pad: true,
-                ceil_mode: false,
-            },
-        )
+        let options = Pool2dOptions {
+            kernel: [self.kernel; 2],
+            stride: [self.stride; 2],
+            padding: [0; 2],
+            ceil: false,
+        };
+        avg_pool2d(images, options, true)
     }
 }
 
