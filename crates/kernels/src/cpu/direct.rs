@@ -9,10 +9,11 @@
     reason = "rows are pointers into the images, and threads write different pixels of one output"
 )]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
 use super::product::{Panel, Panels, VECTORS, rows_of, rows_product, store};
 use super::target::Target;
@@ -120,11 +121,10 @@ impl Sweep {
         let pixels = operands.to.n * self.grid[0] * self.grid[1];
         assert!(operands.source.len() >= operands.from.values());
         let zeros = Buffer::zeros(operands.from.channels);
-        let arch = Arch::new();
-        let rows = arch.dispatch(Rows) * BLOCK;
+        let rows = dispatch(Rows) * BLOCK;
         (0..pixels.div_ceil(rows)).into_par_iter().for_each(|task| {
             let first = task * rows;
-            arch.dispatch(Task {
+            dispatch(Task {
                 sweep: self,
                 operands,
                 zeros: &zeros,

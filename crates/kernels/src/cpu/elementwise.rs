@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use burn::backend::flex::FlexTensor;
 
 use super::buffer::Buffer;
+use super::dispatch::vectorized;
 use super::layout::Images;
-use super::vectorized::vectorized;
 
 /// Values that a thread takes at a time.
 const BLOCK: usize = 1 << 14;

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod direct;
+mod dispatch;
 mod elementwise;
 mod layout;
 mod norm;
@@ -17,7 +18,6 @@ mod shares;
 mod shortcut;
 mod target;
 mod transform;
-mod vectorized;
 mod weight;
 mod weight_gradient;
 mod winograd;
@@ -299,4 +299,76 @@ fn channels_tensor(values: &[f32]) -> FlexTensor {
     let mut buffer = buffer::Buffer::new(values.len());
     buffer.copy_from_slice(values);
     tensor_of(buffer, &[values.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use super::dispatch::forced::{self, Instructions};
+    use super::*;
+
+    /// Images, channels, filters, side, kernel, stride, groups: one for each way to compute.
+    const SHAPES: [[usize; 7]; 6] = [
+        [2, 3, 20, 9, 3, 1, 1],
+        [2, 32, 48, 7, 3, 1, 1],
+        [2, 192, 192, 5, 3, 1, 1],
+        [2, 24, 40, 9, 3, 2, 1],
+        [2, 300, 70, 6, 1, 1, 1],
+        [2, 24, 36, 7, 5, 1, 3],
+    ];
+
+    /// Largest difference over largest value between instructions, which sum in other orders.
+    const TOLERANCE: f32 = 1e-4;
+
+    fn random(shape: [usize; 4]) -> FlexTensor {
+        let values = Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
+        FlexTensor::from_data(values.into_data())
+    }
+
+    fn values(tensor: FlexTensor) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
+        let largest = expected
+            .iter()
+            .fold(0.0f32, |most, value| most.max(value.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            let error = (found - expected).abs() / largest;
+            assert!(error < TOLERANCE, "{what}: {found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn all_instructions_compute_the_same() {
+        for [n, channels, filters, side, kernel, stride, groups] in SHAPES {
+            let options = Conv2dOptions {
+                stride: [stride, stride],
+                padding: [kernel / 2, kernel / 2],
+                groups,
+                ..Conv2dOptions::default()
+            };
+            let images = random([n, channels, side, side]);
+            let weight = random([filters, channels / groups, kernel, kernel]);
+            let out = side.div_ceil(stride);
+            let gradient = random([n, filters, out, out]);
+            let run = |instructions| {
+                forced::set(instructions);
+                let (images, weight) = (images.clone(), weight.clone());
+                let output = Flex::conv2d_forward(images.clone(), weight.clone(), options);
+                let gradient = gradient.clone();
+                let (of_images, of_weight) =
+                    Flex::conv2d_gradients(images, weight, gradient, options, true);
+                forced::set(None);
+                [output, of_images.unwrap(), of_weight].map(values)
+            };
+            let best = run(None);
+            for instructions in [Instructions::Portable, Instructions::Wide] {
+                for (found, expected) in run(Some(instructions)).iter().zip(&best) {
+                    assert_close(&format!("{instructions:?}"), found, expected);
+                }
+            }
+        }
+    }
 }

@@ -6,8 +6,8 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::vectorized;
 use super::layout::Images;
-use super::vectorized::vectorized;
 
 /// Values of a row, at least: sums of few channels would wait for each other.
 const ROW: usize = 128;

@@ -4,12 +4,13 @@
 
 #![expect(unsafe_code, reason = "threads write different lines of one output")]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
-use super::product::{Rows, multiply_rows};
+use super::product::{Panels, Rows, multiply_rows};
 use super::weight::{Weight, WeightShape};
 use crate::Conv2dOptions;
 
@@ -45,7 +46,7 @@ pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) 
         .for_each(|(index, output)| {
             let count = output.len() / to.channels;
             let gathered = patches.gather(index * lines, count / to.width);
-            Arch::new().dispatch(Product {
+            dispatch(Product {
                 gathered: &gathered,
                 output,
                 channels: to.channels,
@@ -59,7 +60,7 @@ struct Product<'a> {
     gathered: &'a [f32],
     output: &'a mut [f32],
     channels: usize,
-    panels: &'a super::product::Panels,
+    panels: &'a Panels,
 }
 
 impl WithSimd for Product<'_> {

@@ -2,10 +2,11 @@
 
 #![expect(unsafe_code, reason = "the products go over rows of pixels")]
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
 use super::product::{Panels, Rows, multiply_rows};
 use super::weight::{Weight, WeightShape};
@@ -51,7 +52,7 @@ fn multiply(images: &Images, matrix: &Panels, columns: usize) -> Buffer {
             .par_chunks_mut(pixels * columns)
             .zip(images.values().par_chunks(pixels * depth))
             .for_each(|(to, from)| {
-                Arch::new().dispatch(Block {
+                dispatch(Block {
                     from,
                     to,
                     columns,

@@ -5,8 +5,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::vectorized;
 use super::layout::{Images, ImagesShape};
-use super::vectorized::vectorized;
 use crate::Pool2dOptions;
 
 /// The mean of each channel, `[n, channels]`.

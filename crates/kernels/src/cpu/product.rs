@@ -13,10 +13,11 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Simd;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::lanes;
 
 /// Vectors in a row of accumulators where there are enough columns.
 pub(crate) const VECTORS: usize = 2;
@@ -563,20 +564,6 @@ impl Rows {
             }
         }
     }
-}
-
-/// Values in a vector of this machine.
-pub(crate) fn lanes() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
-        }
-    }
-    Arch::new().dispatch(Lanes)
 }
 
 /// Writes the first `columns` values of a row of accumulators.

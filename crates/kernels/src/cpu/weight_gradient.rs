@@ -8,11 +8,12 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::direct::Tap;
+use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
 use super::patches::{self, Patches};
 use super::product::{Near, OuterProducts, Pairs, rows_at_a_time};
@@ -170,7 +171,7 @@ impl Sums<'_> {
     /// Adds what these images give to a part.
     fn add(&self, part: &Part, images: Range<usize>, values: &mut [f32]) {
         let pairs = &self.pairs(part.tap, images);
-        Arch::new().dispatch(Task {
+        dispatch(Task {
             sums: self,
             part,
             pairs,

@@ -17,14 +17,13 @@
 use std::ops::Range;
 use std::ptr;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::dispatch::{dispatch, lanes};
 use super::layout::{Images, ImagesShape};
-use super::product::{
-    Near, OuterProducts, Pairs, Panels, Rows, lanes, multiply_rows, rows_at_a_time,
-};
+use super::product::{Near, OuterProducts, Pairs, Panels, Rows, multiply_rows, rows_at_a_time};
 use super::shares::in_shares;
 use super::target::Target;
 use super::transform;
@@ -151,14 +150,13 @@ fn planes_of(weight: &Weight, direction: Direction) -> Panels {
     } = weight.shape;
     let kernel =
         |filter: usize, channel: usize| &weight.values()[(filter * channels + channel) * 9..][..9];
-    let arch = Arch::new();
     match direction {
         Direction::ToFilters => Panels::of_planes(
             PLANES,
             channels,
             filters,
             |channel, columns, planes, stride| {
-                arch.dispatch(Fill {
+                dispatch(Fill {
                     kernel: |column| kernel(columns.start + column, channel),
                     columns: columns.len(),
                     planes,
@@ -171,7 +169,7 @@ fn planes_of(weight: &Weight, direction: Direction) -> Panels {
             filters,
             channels,
             |filter, columns, planes, stride| {
-                arch.dispatch(Fill {
+                dispatch(Fill {
                     kernel: |column| kernel(filter, columns.start + column),
                     columns: columns.len(),
                     planes,
@@ -216,9 +214,8 @@ fn taps_of(planes: &[f32], shape: WeightShape) -> Buffer {
     let size = shape.channels * shape.filters;
     let mut taps = Buffer::new(9 * size);
     let target = Target::new(&mut taps);
-    let arch = Arch::new();
     (0..shape.channels).into_par_iter().for_each(|channel| {
-        arch.dispatch(Fold {
+        dispatch(Fold {
             planes,
             taps: target,
             size,
@@ -482,7 +479,7 @@ struct ForwardTask<'a> {
 
 impl ForwardTask<'_> {
     fn run(self, step: Step) {
-        Arch::new().dispatch(Self { step, ..self });
+        dispatch(Self { step, ..self });
     }
 
     #[inline(always)]
@@ -656,7 +653,7 @@ struct BackwardTask<'a> {
 
 impl BackwardTask<'_> {
     fn run(self, step: Step) {
-        Arch::new().dispatch(Self { step, ..self });
+        dispatch(Self { step, ..self });
     }
 
     #[inline(always)]
