@@ -8,7 +8,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Device, Distribution, Tensor};
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use kernels::{CnnGradients, CnnOps, Conv2dOptions};
+use kernels::{CnnGradients, CnnOps, Conv2dOptions, WantedGradients};
 
 fn main() {
     divan::main();
@@ -91,7 +91,7 @@ fn both_gradients(bencher: Bencher, shape: [usize; 6]) {
             of.weight.clone(),
             of.output.clone(),
             of.options,
-            true,
+            WantedGradients::ALL,
         ))
     });
 }

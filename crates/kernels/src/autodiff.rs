@@ -13,7 +13,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use crate::ops::{CnnGradients, CnnOps, MaxPooled, Normalization, Residual};
+use crate::ops::{CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients};
 use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
 
 thread_local! {
@@ -247,14 +247,13 @@ impl<B: CnnOps + CnnGradients> Backward<B, 2> for Conv2dBackward {
         let images: FloatTensor<B> = checkpointer.retrieve_node_output(images);
         let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
 
-        let (of_images, of_weight) = B::conv2d_gradients(
-            images,
-            weight,
-            output_gradient,
-            options,
-            images_node.is_some(),
-        );
-        register!(grads, ops.node, images_node => of_images, weight_node => Some(of_weight));
+        let wanted = WantedGradients {
+            images: images_node.is_some(),
+            weight: weight_node.is_some(),
+        };
+        let (of_images, of_weight) =
+            B::conv2d_gradients(images, weight, output_gradient, options, wanted);
+        register!(grads, ops.node, images_node => of_images, weight_node => of_weight);
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Finish {
 ///
 /// # Panics
 ///
-/// Where the shapes do not fit each other.
+/// Where the shapes do not fit each other, or there is no pixel to normalise by.
 pub fn batch_norm_train(
     images: Tensor<4>,
     weight: Tensor<1>,
@@ -47,7 +47,12 @@ pub fn batch_norm_train(
     epsilon: f64,
     finish: Finish,
 ) -> BatchNormTrain {
+    check(&images, &[&weight, &bias], &finish);
     let [n, _, height, width] = images.dims();
+    assert!(
+        n * height * width > 0,
+        "of no pixels, there are no statistics"
+    );
     let (output, mean, biased) = Dispatch::batch_norm_forward(
         images.into_dispatch(),
         weight.into_dispatch(),
@@ -89,6 +94,7 @@ pub fn batch_norm(
     epsilon: f64,
     finish: Finish,
 ) -> Tensor<4> {
+    check(&images, &[&weight, &bias, &mean, &variance], &finish);
     let scale = weight / (variance + epsilon).sqrt();
     let shift = bias - mean * scale.clone();
     Tensor::from_dispatch(Dispatch::affine_forward(
@@ -98,6 +104,21 @@ pub fn batch_norm(
         residual_of(finish.residual),
         finish.relu,
     ))
+}
+
+fn check(images: &Tensor<4>, of_channels: &[&Tensor<1>], finish: &Finish) {
+    let [_, channels, _, _] = images.dims();
+    assert!(channels > 0, "images without channels");
+    for values in of_channels {
+        assert_eq!(values.dims(), [channels], "a value for each channel");
+    }
+    if let Some(residual) = &finish.residual {
+        assert_eq!(
+            residual.dims(),
+            images.dims(),
+            "a residual of the images' shape"
+        );
+    }
 }
 
 fn residual_of(residual: Option<Tensor<4>>) -> Residual<Dispatch> {

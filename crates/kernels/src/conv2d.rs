@@ -31,12 +31,13 @@ impl Default for Conv2dOptions {
 
 impl Conv2dOptions {
     /// The `[height, width]` of the output for an image and a kernel of these sizes; `None` where
-    /// the kernel is larger than the padded image.
+    /// the kernel is larger than the padded image, or a size is beyond all bounds.
     pub fn output_size(&self, image: [usize; 2], kernel: [usize; 2]) -> Option<[usize; 2]> {
         let along = |axis: usize| {
-            let extent = self.dilation[axis] * (kernel[axis] - 1) + 1;
-            let room = (image[axis] + 2 * self.padding[axis]).checked_sub(extent)?;
-            Some(room / self.stride[axis] + 1)
+            let extent = self.dilation[axis].checked_mul(kernel[axis].checked_sub(1)?)?;
+            let padded = image[axis].checked_add(self.padding[axis].checked_mul(2)?)?;
+            let room = padded.checked_sub(extent.checked_add(1)?)?;
+            Some(room.checked_div(self.stride[axis])? + 1)
         };
         Some([along(0)?, along(1)?])
     }
@@ -75,7 +76,7 @@ pub fn conv2d(images: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> T
 
 /// Burn checks these only on some backends.
 fn check(images: [usize; 4], weight: [usize; 4], options: Conv2dOptions) {
-    let [_, channels, height, width] = images;
+    let [n, channels, height, width] = images;
     let [filters, group, kernel_height, kernel_width] = weight;
     let groups = options.groups;
     assert!(
@@ -84,9 +85,19 @@ fn check(images: [usize; 4], weight: [usize; 4], options: Conv2dOptions) {
          in {groups} groups"
     );
     assert!(
-        options
-            .output_size([height, width], [kernel_height, kernel_width])
-            .is_some(),
-        "a kernel of {kernel_height}x{kernel_width} does not fit padded images of {height}x{width}"
+        (options.stride.iter().chain(&options.dilation)).all(|pixels| *pixels > 0),
+        "{options:?} has a stride or a dilation of zero"
+    );
+    let output = options.output_size([height, width], [kernel_height, kernel_width]);
+    let is_possible = output.is_some_and(|[height, width]| {
+        [n, filters, height, width]
+            .into_iter()
+            .try_fold(size_of::<f32>(), usize::checked_mul)
+            .is_some_and(|bytes| bytes < isize::MAX as usize)
+    });
+    assert!(
+        is_possible,
+        "a kernel of {kernel_height}x{kernel_width} with {options:?} does not fit images of \
+         {height}x{width}"
     );
 }

@@ -30,6 +30,8 @@ mod shortcut;
 
 pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use conv2d::{Conv2dOptions, conv2d};
-pub use ops::{BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual};
+pub use ops::{
+    BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,
+};
 pub use pool::{Pool2dOptions, avg_pool2d, global_average, max_pool2d};
 pub use shortcut::{IdentityShortcut, identity_shortcut};

@@ -109,15 +109,15 @@ impl<B: Backend> Residual<B> {
 
 /// What the gradients of [`CnnOps`] are computed with, on a backend without autodiff.
 pub trait CnnGradients: Backend {
-    /// The gradients of a convolution by its images, where wanted, and by its weight.
+    /// The gradients of a convolution by its images and by its weight, where they are wanted.
     fn conv2d_gradients(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         output_gradient: FloatTensor<Self>,
         options: Conv2dOptions,
-        wants_images: bool,
-    ) -> (Option<FloatTensor<Self>>, FloatTensor<Self>) {
-        portable::conv2d_gradients::<Self>(images, weight, output_gradient, options, wants_images)
+        wanted: WantedGradients,
+    ) -> (Option<FloatTensor<Self>>, Option<FloatTensor<Self>>) {
+        portable::conv2d_gradients::<Self>(images, weight, output_gradient, options, wanted)
     }
 
     /// The gradients of [`CnnOps::batch_norm_forward`].
@@ -176,6 +176,23 @@ pub trait CnnGradients: Backend {
     fn add_images(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::add_images::<Self>(left, right)
     }
+}
+
+/// Which gradients of a convolution are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedGradients {
+    /// By the images: not where these are the network's own.
+    pub images: bool,
+    /// By the weight: not where it is frozen.
+    pub weight: bool,
+}
+
+impl WantedGradients {
+    /// Both.
+    pub const ALL: Self = Self {
+        images: true,
+        weight: true,
+    };
 }
 
 /// What a batch normalisation was, for its gradients.

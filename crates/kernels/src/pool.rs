@@ -24,9 +24,10 @@ impl Pool2dOptions {
     pub fn output_size(&self, image: [usize; 2]) -> Option<[usize; 2]> {
         let along = |axis: usize| {
             let (stride, padding) = (self.stride[axis], self.padding[axis]);
-            let extra = if self.ceil { stride - 1 } else { 0 };
-            let room = (image[axis] + 2 * padding + extra).checked_sub(self.kernel[axis])?;
-            let windows = room / stride + 1;
+            let extra = if self.ceil { stride.checked_sub(1)? } else { 0 };
+            let padded = image[axis].checked_add(padding.checked_mul(2)?)?;
+            let room = padded.checked_add(extra)?.checked_sub(self.kernel[axis])?;
+            let windows = room.checked_div(stride)? + 1;
             let is_outside = self.ceil && (windows - 1) * stride >= image[axis] + padding;
             Some(windows - usize::from(is_outside))
         };
@@ -73,7 +74,7 @@ pub fn avg_pool2d(images: Tensor<4>, options: Pool2dOptions, count_padding: bool
 fn check([_, _, height, width]: [usize; 4], options: Pool2dOptions) {
     let is_sane = (0..2).all(|axis| {
         let kernel = options.kernel[axis];
-        kernel > 0 && options.stride[axis] > 0 && 2 * options.padding[axis] <= kernel
+        kernel > 0 && options.stride[axis] > 0 && options.padding[axis] <= kernel / 2
     });
     assert!(is_sane, "{options:?} is no pooling");
     assert!(

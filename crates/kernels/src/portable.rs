@@ -4,7 +4,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IntDType, Shape};
 
-use crate::ops::{BatchNormGradients, MaxPooled, Normalization, Residual};
+use crate::ops::{BatchNormGradients, MaxPooled, Normalization, Residual, WantedGradients};
 use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
 
 pub(crate) fn conv2d_forward<B: Backend>(
@@ -20,9 +20,9 @@ pub(crate) fn conv2d_gradients<B: Backend>(
     weight: FloatTensor<B>,
     output_gradient: FloatTensor<B>,
     options: Conv2dOptions,
-    wants_images: bool,
-) -> (Option<FloatTensor<B>>, FloatTensor<B>) {
-    let of_images = wants_images.then(|| {
+    wanted: WantedGradients,
+) -> (Option<FloatTensor<B>>, Option<FloatTensor<B>>) {
+    let of_images = wanted.images.then(|| {
         B::conv2d_x_backward(
             images.clone(),
             weight.clone(),
@@ -30,7 +30,9 @@ pub(crate) fn conv2d_gradients<B: Backend>(
             options.into(),
         )
     });
-    let of_weight = B::conv2d_weight_backward(images, weight, output_gradient, options.into());
+    let of_weight = wanted
+        .weight
+        .then(|| B::conv2d_weight_backward(images, weight, output_gradient, options.into()));
     (of_images, of_weight)
 }
 

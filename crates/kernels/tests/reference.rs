@@ -638,3 +638,108 @@ fn what_is_not_a_number_stays_visible() {
     let rectified: Vec<f32> = rectified.into_data().try_to_vec().unwrap();
     assert!(rectified[2 * 8 + 1].is_nan());
 }
+
+/// What does not fit is refused before anything is computed.
+#[test]
+fn what_does_not_fit_panics() {
+    use std::panic::catch_unwind;
+
+    let device = Device::flex();
+    let images = || Tensor::<4>::ones([2, 4, 2, 2], &device);
+    let vector = |values| Tensor::<1>::ones([values], &device);
+    let norm = |values: [usize; 2], residual: Option<[usize; 4]>| {
+        let finish = Finish {
+            residual: residual.map(|shape| Tensor::ones(shape, &device)),
+            relu: true,
+        };
+        let [weight, bias] = values.map(vector);
+        batch_norm_train(images(), weight, bias, EPSILON, finish).output
+    };
+    let convolve = |weight: [usize; 4], options: Conv2dOptions| {
+        conv2d(images(), Tensor::ones(weight, &device), options)
+    };
+    let usual = Conv2dOptions::default();
+    let huge = Conv2dOptions {
+        padding: [(1 << 31) - 1, (1 << 30) - 1],
+        ..usual
+    };
+    let still = Conv2dOptions {
+        stride: [0, 1],
+        ..usual
+    };
+    let cases: [(&str, &dyn Fn() -> Tensor<4>); 8] = [
+        ("a short weight", &|| norm([2, 4], None)),
+        ("a long bias", &|| norm([4, 9], None)),
+        ("another residual", &|| norm([4, 4], Some([2, 4, 1, 4]))),
+        ("other channels", &|| convolve([8, 3, 1, 1], usual)),
+        ("a kernel larger than the image", &|| {
+            convolve([8, 4, 3, 3], usual)
+        }),
+        ("no kernel", &|| convolve([8, 4, 0, 0], usual)),
+        ("more pixels than there can be", &|| {
+            convolve([8, 4, 1, 1], huge)
+        }),
+        ("no stride", &|| convolve([8, 4, 1, 1], still)),
+    ];
+    for (what, case) in cases {
+        let result = catch_unwind(std::panic::AssertUnwindSafe(case));
+        assert!(result.is_err(), "{what} was computed");
+    }
+}
+
+#[test]
+fn nothing_gives_nothing() {
+    let device = Device::flex().autodiff();
+    for (n, channels, filters, kernel) in [(0, 3, 4, 3), (2, 0, 4, 1), (2, 0, 16, 3), (2, 16, 0, 3)]
+    {
+        let x = Tensor::<4>::ones([n, channels, 5, 5], &device).require_grad();
+        let w = Tensor::<4>::ones([filters, channels, kernel, kernel], &device).require_grad();
+        let y = conv2d(x.clone(), w.clone(), Conv2dOptions::default());
+        let gradients = y.clone().sum().backward();
+        let side = 6 - kernel;
+        assert_eq!(y.dims(), [n, filters, side, side]);
+        assert_eq!(y.sum().into_scalar::<f32>(), 0.0);
+        assert_eq!(x.grad(&gradients).unwrap().dims(), x.dims());
+        assert_eq!(w.grad(&gradients).unwrap().dims(), w.dims());
+    }
+    let empty = Tensor::<4>::ones([2, 4, 0, 3], &device);
+    let means: Vec<f32> = global_average(empty).into_data().try_to_vec().unwrap();
+    assert!(means.iter().all(|mean| mean.is_nan()));
+}
+
+/// Scales that are shared, and no leaves, get the sum of their gradients.
+#[test]
+fn a_scale_may_be_used_twice() {
+    let device = Device::flex().autodiff();
+    let images = Reference::noise([2, 3, 4, 5], 18).tensor(&device);
+    let gamma = Tensor::<1>::ones([3], &device).require_grad();
+    let (scale, shift) = (gamma.clone() * 2.0, gamma.clone() * 0.5);
+    let norm = |x| {
+        let (scale, shift) = (scale.clone(), shift.clone());
+        batch_norm_train(x, scale, shift, EPSILON, Finish::default()).output
+    };
+    let y = norm(norm(images.clone()));
+    let gradients = (y * images).sum().backward();
+    assert_eq!(gamma.grad(&gradients).unwrap().dims(), [3]);
+}
+
+/// The squares of large values are beyond f32: their variance is not, until it is itself.
+#[test]
+fn large_values_have_a_variance_or_show() {
+    let device = Device::flex().autodiff();
+    let norm = |large: f32| {
+        // More values than are averaged for a start.
+        let values: Vec<f32> = (0..64).map(|i| if i == 1 { large } else { 0.0 }).collect();
+        let images = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 8, 8]), &device);
+        let one = Tensor::<1>::ones([1], &device);
+        batch_norm_train(images, one.clone(), one, EPSILON, Finish::default())
+    };
+    let variance: f32 = norm(3e19).variance.into_scalar();
+    let expected = 9e38 / 64.0;
+    assert!(
+        (f64::from(variance) / expected - 1.0).abs() < 1e-4,
+        "{variance}"
+    );
+    let output: Vec<f32> = norm(3e38).output.into_data().try_to_vec().unwrap();
+    assert!(output.iter().all(|value| value.is_nan()));
+}

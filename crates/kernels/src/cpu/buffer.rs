@@ -52,7 +52,7 @@ impl Buffer {
     /// `length` values, whatever they were before.
     pub fn new(length: usize) -> Self {
         Self {
-            memory: pool().take(size_class(length.div_ceil(LINE))),
+            memory: memory(size_class(length.div_ceil(LINE))),
             length,
         }
     }
@@ -94,7 +94,9 @@ impl Drop for Buffer {
             start: 0,
             lines: 0,
         };
-        pool().give_back(mem::replace(&mut self.memory, nothing));
+        // Freed when the pool is not locked any more.
+        let freed = pool().give_back(mem::replace(&mut self.memory, nothing));
+        drop(freed);
     }
 }
 
@@ -132,6 +134,17 @@ fn size_class(lines: usize) -> usize {
     lines.next_multiple_of(step.max(1))
 }
 
+/// Memory that is kept, or else fresh. The system is called while the pool is not locked.
+fn memory(lines: usize) -> Memory {
+    let taken = pool().take(lines);
+    taken.unwrap_or_else(|freed| {
+        drop(freed);
+        let fresh = Memory::zeroed(lines);
+        pool().lend(lines);
+        fresh
+    })
+}
+
 /// What was given back, the longest ago first.
 struct Pool {
     free: VecDeque<Memory>,
@@ -156,36 +169,43 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 impl Pool {
-    fn take(&mut self, lines: usize) -> Memory {
-        self.lent_lines += lines;
-        self.most_lent = self.most_lent.max(self.lent_lines);
+    /// Memory of this size, where some is kept, and what has to be freed first where none is.
+    fn take(&mut self, lines: usize) -> Result<Memory, Vec<Memory>> {
         match self.free.iter().rposition(|kept| kept.lines == lines) {
             Some(index) => {
                 self.free_lines -= lines;
-                self.free.remove(index).expect("found just now")
+                self.lend(lines);
+                Ok(self.free.remove(index).expect("found just now"))
             }
-            None => {
-                self.let_go();
-                Memory::zeroed(lines)
-            }
+            None => Err(self.let_go(lines)),
         }
     }
 
-    fn give_back(&mut self, memory: Memory) {
+    /// Counts what is lent.
+    fn lend(&mut self, lines: usize) {
+        self.lent_lines += lines;
+        self.most_lent = self.most_lent.max(self.lent_lines);
+    }
+
+    /// Keeps the memory, and returns what is to be freed instead.
+    fn give_back(&mut self, memory: Memory) -> Vec<Memory> {
         self.lent_lines -= memory.lines;
         self.free_lines += memory.lines;
         self.free.push_back(memory);
-        self.let_go();
+        self.let_go(0)
     }
 
-    /// Keeps all memory together below what was needed at a time, and half: with less, the sizes that
-    /// a step needs next would go to make room for those that it needs now.
-    fn let_go(&mut self) {
-        let most = self.most_lent + self.most_lent / 2 - self.lent_lines;
-        while self.free_lines > most {
+    /// Keeps all memory together, `more` lines included, below what was needed at a time, and half:
+    /// with less, the sizes that a step needs next would go to make room for those that it needs now.
+    fn let_go(&mut self, more: usize) -> Vec<Memory> {
+        let most = self.most_lent + self.most_lent / 2;
+        let mut freed = Vec::new();
+        while self.free_lines > 0 && self.free_lines + self.lent_lines + more > most {
             let oldest = self.free.pop_front().expect("its lines were counted");
             self.free_lines -= oldest.lines;
+            freed.push(oldest);
         }
+        freed
     }
 }
 
@@ -202,24 +222,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn memory_of_the_same_size_is_used_again() {
-        let mut pool = a_pool();
-        let first = pool.take(8);
-        let address = first.values.as_ptr();
-        pool.give_back(first);
-        assert_eq!(pool.take(8).values.as_ptr(), address);
+    fn take(pool: &mut Pool, lines: usize) -> Memory {
+        pool.take(lines).unwrap_or_else(|_| {
+            pool.lend(lines);
+            Memory::zeroed(lines)
+        })
     }
 
     #[test]
-    fn what_is_kept_never_exceeds_what_was_needed_at_a_time() {
+    fn memory_of_the_same_size_is_used_again() {
+        let mut pool = a_pool();
+        let first = take(&mut pool, 8);
+        let address = first.values.as_ptr();
+        assert!(pool.give_back(first).is_empty());
+        assert_eq!(take(&mut pool, 8).values.as_ptr(), address);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_by_what_was_needed_at_a_time() {
         let mut pool = a_pool();
         for lines in [8, 16, 4, 12, 7, 9] {
-            let taken = pool.take(lines);
+            let taken = take(&mut pool, lines);
             pool.give_back(taken);
             assert!(pool.free_lines <= 24);
         }
-        assert_eq!(pool.most_lent, 16);
+        assert_eq!((pool.most_lent, pool.lent_lines), (16, 0));
     }
 
     #[test]

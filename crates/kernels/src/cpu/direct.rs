@@ -184,6 +184,7 @@ impl Task<'_> {
         for (group, panels) in self.operands.panels.iter().enumerate() {
             let rows = self.rows::<R>(group * channels);
             assert_eq!(panels.depth(), taps * channels);
+            assert_eq!(panels.lanes(), S::F32_LANES);
             let channel = group * (self.operands.to.channels / self.operands.groups);
             for panel in (0..panels.count()).map(|index| panels.panel(index)) {
                 for (number, targets) in targets.iter().enumerate() {
@@ -241,6 +242,7 @@ impl Task<'_> {
             channels,
             ..
         } = self.operands.from;
+        let count = channels / self.operands.groups;
         let blocks = self.count.div_ceil(R);
         let taps = self.sweep.taps.len();
         let mut rows = vec![[self.zeros.as_ptr(); R]; blocks * taps];
@@ -253,8 +255,8 @@ impl Task<'_> {
                 let y = top.wrapping_add_signed(tap.offset[0]);
                 let x = left.wrapping_add_signed(tap.offset[1]);
                 if y < height && x < width {
-                    let value = &self.operands.source[start + (y * width + x) * channels];
-                    row[number % R] = value;
+                    let start = start + (y * width + x) * channels;
+                    row[number % R] = self.operands.source[start..start + count].as_ptr();
                 }
             }
         }

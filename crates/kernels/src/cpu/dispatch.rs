@@ -62,6 +62,7 @@ pub(crate) mod forced {
 
     static FORCED: AtomicU8 = AtomicU8::new(0);
 
+    /// For the whole process: no other unit test may compute meanwhile.
     pub fn set(instructions: Option<Instructions>) {
         let number = match instructions {
             None => 0,

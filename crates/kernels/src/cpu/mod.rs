@@ -26,11 +26,17 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape};
 
+use self::buffer::Buffer;
 use self::layout::{Images, ImagesShape, contiguous, tensor_of};
 use self::norm::{Affine, Normalized, Statistics};
-use self::weight::Weight;
-use crate::ops::{BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual};
+use self::weight::{Weight, WeightShape};
+use crate::ops::{
+    BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,
+};
 use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions, portable};
+
+/// Channels of a group below which products of rows waste most of a vector.
+const NARROW: usize = 8;
 
 impl CnnOps for Flex {
     fn conv2d_forward(
@@ -38,12 +44,14 @@ impl CnnOps for Flex {
         weight: FlexTensor,
         options: Conv2dOptions,
     ) -> FlexTensor {
-        if !are_f32([&images, &weight]) {
+        if !are_f32([&images, &weight]) || has_narrow_groups(&weight, options) {
             return portable::conv2d_forward::<Self>(images, weight, options);
         }
         let (images, weight) = (Images::of(images), Weight::of(weight));
         let shape = weight.shape.output_shape(images.shape, options);
-        let values = if winograd::fits(weight.shape, options) {
+        let values = if images.shape.values() == 0 || shape.values() == 0 {
+            Buffer::zeros(shape.values())
+        } else if winograd::fits(weight.shape, options) {
             winograd::forward(&images, &weight, options)
         } else if pointwise::fits(weight.shape, options) {
             pointwise::forward(&images, &weight)
@@ -63,7 +71,7 @@ impl CnnOps for Flex {
         epsilon: f64,
         rectifies: bool,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        if !are_f32([&images, &weight]) {
+        if !are_f32([&images, &weight, &bias]) {
             return portable::batch_norm_forward::<Self>(
                 images, weight, bias, residual, epsilon, rectifies,
             );
@@ -88,7 +96,7 @@ impl CnnOps for Flex {
         residual: Residual<Self>,
         rectifies: bool,
     ) -> FlexTensor {
-        if !are_f32([&images, &scale]) {
+        if !are_f32([&images, &scale, &shift]) {
             return portable::affine_forward::<Self>(images, scale, shift, residual, rectifies);
         }
         let images = Images::of(images);
@@ -145,36 +153,45 @@ impl CnnGradients for Flex {
         weight: FlexTensor,
         output_gradient: FlexTensor,
         options: Conv2dOptions,
-        wants_images: bool,
-    ) -> (Option<FlexTensor>, FlexTensor) {
-        if !are_f32([&images, &weight]) {
+        wanted: WantedGradients,
+    ) -> (Option<FlexTensor>, Option<FlexTensor>) {
+        if !are_f32([&images, &weight, &output_gradient]) || has_narrow_groups(&weight, options) {
             return portable::conv2d_gradients::<Self>(
                 images,
                 weight,
                 output_gradient,
                 options,
-                wants_images,
+                wanted,
             );
         }
         let (images, weight) = (Images::of(images), Weight::of(weight));
         let output_gradient = Images::of(output_gradient);
-        let (of_images, of_weight) = if winograd::fits(weight.shape, options) {
-            winograd::gradients(&images, &weight, &output_gradient, options, wants_images)
+        let (of_images, of_weight) = if images.shape.values() == 0 || weight.shape.values() == 0 {
+            (
+                wanted.images.then(|| Buffer::zeros(images.shape.values())),
+                wanted.weight.then(|| Buffer::zeros(weight.shape.values())),
+            )
+        } else if winograd::fits(weight.shape, options) && wanted.weight {
+            let (of_images, of_weight) =
+                winograd::gradients(&images, &weight, &output_gradient, options, wanted.images);
+            (of_images, Some(of_weight))
         } else {
-            let of_images = wants_images.then(|| {
+            let of_images = wanted.images.then(|| {
                 if pointwise::fits(weight.shape, options) {
                     pointwise::images_gradient(&output_gradient, &weight)
                 } else {
                     direct::images_gradient(&output_gradient, &weight, images.shape, options)
                 }
             });
-            let of_weight =
-                weight_gradient::weight_gradient(&images, &output_gradient, weight.shape, options);
+            let of_weight = wanted.weight.then(|| {
+                let shape = weight.shape;
+                weight_gradient::weight_gradient(&images, &output_gradient, shape, options)
+            });
             (of_images, of_weight)
         };
         (
             of_images.map(|values| images.shape.tensor(values)),
-            weight.shape.tensor(&of_weight),
+            of_weight.map(|values| weight.shape.tensor(&values)),
         )
     }
 
@@ -182,7 +199,11 @@ impl CnnGradients for Flex {
         normalization: Normalization<Self>,
         output_gradient: FlexTensor,
     ) -> BatchNormGradients<Self> {
-        if !are_f32([&normalization.images, &output_gradient]) {
+        if !are_f32([
+            &normalization.images,
+            &normalization.weight,
+            &output_gradient,
+        ]) {
             return portable::batch_norm_gradients(normalization, output_gradient);
         }
         let images = Images::of(normalization.images);
@@ -278,12 +299,19 @@ impl CnnGradients for Flex {
     }
 
     fn add_images(left: FlexTensor, right: FlexTensor) -> FlexTensor {
-        if are_f32([&left, &right]) {
+        let same_images = left.layout().shape() == right.layout().shape();
+        if are_f32([&left, &right]) && same_images && left.layout().num_dims() == 4 {
             elementwise::add(left, right)
         } else {
             portable::add_images::<Self>(left, right)
         }
     }
+}
+
+/// Whether groups have fewer channels than the products' columns: then Burn's own are faster.
+fn has_narrow_groups(weight: &FlexTensor, options: Conv2dOptions) -> bool {
+    let shape = WeightShape::of(weight);
+    options.groups > 1 && shape.channels.min(shape.filters / options.groups) < NARROW
 }
 
 fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
@@ -296,7 +324,7 @@ fn values_of(tensor: FlexTensor) -> Vec<f32> {
 }
 
 fn channels_tensor(values: &[f32]) -> FlexTensor {
-    let mut buffer = buffer::Buffer::new(values.len());
+    let mut buffer = Buffer::new(values.len());
     buffer.copy_from_slice(values);
     tensor_of(buffer, &[values.len()])
 }
@@ -359,9 +387,9 @@ mod tests {
                 let output = Flex::conv2d_forward(images.clone(), weight.clone(), options);
                 let gradient = gradient.clone();
                 let (of_images, of_weight) =
-                    Flex::conv2d_gradients(images, weight, gradient, options, true);
+                    Flex::conv2d_gradients(images, weight, gradient, options, WantedGradients::ALL);
                 forced::set(None);
-                [output, of_images.unwrap(), of_weight].map(values)
+                [output, of_images.unwrap(), of_weight.unwrap()].map(values)
             };
             let best = run(None);
             for instructions in [Instructions::Portable, Instructions::Wide] {

@@ -71,12 +71,12 @@ pub(crate) struct Statistics {
 
 /// The statistics of all pixels.
 ///
-/// Values are taken from the first pixel's, so that a mean far from zero costs no accuracy.
+/// Values are taken from the mean of some pixels, so that a mean far from zero costs little accuracy.
 pub(crate) fn statistics(images: &Images) -> Statistics {
     let channels = images.shape.channels;
     let values = images.values();
-    let origin = &values[..channels];
-    let origins = row_of(origin);
+    let origin = mean_of_some(values, channels);
+    let origins = row_of(&origin);
     let [sums, squares] = sums(
         channels,
         values.len(),
@@ -98,8 +98,13 @@ pub(crate) fn statistics(images: &Images) -> Statistics {
         mean: Vec::with_capacity(channels),
         variance: Vec::with_capacity(channels),
     };
-    for ((sum, square), origin) in sums.iter().zip(&squares).zip(origin) {
+    for (channel, ((sum, square), origin)) in sums.iter().zip(&squares).zip(&origin).enumerate() {
         let distance = sum / count;
+        let square = if sum.is_finite() && !square.is_finite() {
+            &squares_of(values, channels, channel, *origin)
+        } else {
+            square
+        };
         let variance = square / count - distance * distance;
         statistics.mean.push((f64::from(*origin) + distance) as f32);
         // What rounding makes negative is zero; what is not a number stays so.
@@ -107,6 +112,28 @@ pub(crate) fn statistics(images: &Images) -> Statistics {
         statistics.variance.push(variance as f32);
     }
     statistics
+}
+
+/// The mean of at most 16 pixels, of each channel.
+fn mean_of_some(values: &[f32], channels: usize) -> Vec<f32> {
+    let pixels = values.len() / channels;
+    let some = values.chunks_exact(channels).step_by(pixels.div_ceil(16));
+    let count = some.len() as f32;
+    let mut mean = vec![0.0; channels];
+    for pixel in some {
+        for (mean, value) in mean.iter_mut().zip(pixel) {
+            *mean += value / count;
+        }
+    }
+    mean
+}
+
+/// The sum of the squares of a channel, where it is too large for f32.
+fn squares_of(values: &[f32], channels: usize, channel: usize, origin: f32) -> f64 {
+    let of_channel = values.iter().skip(channel).step_by(channels);
+    of_channel
+        .map(|value| (f64::from(*value) - f64::from(origin)).powi(2))
+        .sum()
 }
 
 /// A scale and a shift for each channel.
@@ -133,6 +160,9 @@ impl Affine {
     /// `relu(scale · images + shift + residual)`, the residual and the rectifier where wanted.
     pub fn apply(&self, images: &Images, residual: Option<&Images>, rectifies: bool) -> Buffer {
         let mut output = Buffer::new(images.shape.values());
+        if output.is_empty() {
+            return output;
+        }
         let (scales, shifts) = (row_of(&self.scale), row_of(&self.shift));
         let block = block(images.shape.channels);
         output
@@ -199,7 +229,12 @@ fn rectified(value: f32, rectifies: bool) -> f32 {
     if rectifies && value < 0.0 { 0.0 } else { value }
 }
 
+/// Not a number where the variance is infinite: a scale of zero would hide that values have grown
+/// beyond all bounds.
 fn inverse_deviation(variance: f32, epsilon: f64) -> f32 {
+    if variance.is_infinite() {
+        return f32::NAN;
+    }
     (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32
 }
 

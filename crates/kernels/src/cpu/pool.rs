@@ -15,6 +15,8 @@ pub(crate) fn global_average(images: &Images) -> Buffer {
     let mut means = Buffer::zeros(shape.n * shape.channels);
     let factor = 1.0 / shape.pixels() as f32;
     if shape.image() == 0 {
+        // Of no pixels, there is no mean.
+        means.fill(f32::NAN);
         return means;
     }
     means

@@ -354,19 +354,6 @@ pub(crate) struct Panel {
 }
 
 impl Panels {
-    /// The matrix of `depth` rows whose value at a row and a column is `value_at(row, column)`.
-    pub fn new(
-        depth: usize,
-        columns: usize,
-        value_at: impl Fn(usize, usize) -> f32 + Sync,
-    ) -> Self {
-        Self::of_planes(1, depth, columns, |row, columns, values, _| {
-            for (column, value) in columns.zip(values) {
-                *value = value_at(row, column);
-            }
-        })
-    }
-
     /// A matrix for each of `planes` planes. `fill(row, columns, values, stride)` writes a row's
     /// columns of every plane, the next plane `stride` values further.
     pub fn of_planes(
@@ -402,6 +389,11 @@ impl Panels {
             columns,
             lanes,
         }
+    }
+
+    /// Values of a vector for which the panels were cut.
+    pub fn lanes(&self) -> usize {
+        self.lanes
     }
 
     /// Rows of a matrix.
@@ -460,6 +452,7 @@ pub(crate) struct Rows {
 /// many as it has columns; nobody else uses the products meanwhile.
 #[inline(always)]
 pub(crate) unsafe fn multiply_rows<S: Simd>(simd: S, rows: Rows, matrices: &Panels, plane: usize) {
+    assert_eq!(matrices.lanes(), S::F32_LANES);
     for index in 0..matrices.count() {
         let mut panel = matrices.panel_of(plane, index);
         let mut rows = rows;

@@ -71,7 +71,7 @@ impl WeightShape {
         let (taps, channels, filters) = (self.taps(), self.channels, self.filters);
         let mut values = Buffer::new(self.values());
         values
-            .par_chunks_mut(channels * taps)
+            .par_chunks_mut((channels * taps).max(1))
             .enumerate()
             .for_each(|(filter, values)| {
                 for (place, value) in values.iter_mut().enumerate() {
@@ -102,18 +102,20 @@ impl Weight {
         &self.tensor.storage()[..self.shape.values()]
     }
 
-    fn value(&self, filter: usize, channel: usize, tap: usize) -> f32 {
-        self.values()[(filter * self.shape.channels + channel) * self.shape.taps() + tap]
-    }
-
     /// Each group's matrix from the values of these taps to its filters.
     pub fn panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
-        let channels = self.shape.channels;
-        let filters = self.shape.filters / groups;
+        let WeightShape {
+            filters, channels, ..
+        } = self.shape;
+        let (values, kernel) = (self.values(), self.shape.taps());
+        let filters = filters / groups;
         let matrix = |group: usize| {
-            Panels::new(taps.len() * channels, filters, |row, filter| {
-                let tap = taps[row / channels].index;
-                self.value(group * filters + filter, row % channels, tap)
+            let depth = taps.len() * channels;
+            Panels::of_planes(1, depth, filters, |row, columns, to, _| {
+                let start = row % channels * kernel + taps[row / channels].index;
+                for (filter, value) in columns.zip(to) {
+                    *value = values[(group * filters + filter) * channels * kernel + start];
+                }
             })
         };
         (0..groups).map(matrix).collect()
@@ -121,11 +123,19 @@ impl Weight {
 
     /// Each group's matrix from its filters, at these taps, to its channels.
     pub fn transposed_panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
-        let filters = self.shape.filters / groups;
+        let WeightShape {
+            filters, channels, ..
+        } = self.shape;
+        let (values, kernel) = (self.values(), self.shape.taps());
+        let filters = filters / groups;
         let matrix = |group: usize| {
-            Panels::new(taps.len() * filters, self.shape.channels, |row, channel| {
-                let tap = taps[row / filters].index;
-                self.value(group * filters + row % filters, channel, tap)
+            let depth = taps.len() * filters;
+            Panels::of_planes(1, depth, channels, |row, columns, to, _| {
+                let filter = group * filters + row % filters;
+                let start = filter * channels * kernel + taps[row / filters].index;
+                for (channel, value) in columns.zip(to) {
+                    *value = values[start + channel * kernel];
+                }
             })
         };
         (0..groups).map(matrix).collect()

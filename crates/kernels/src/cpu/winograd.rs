@@ -44,8 +44,6 @@ const TAPS: usize = KERNEL * KERNEL;
 const PIXELS: usize = TILE * TILE;
 /// Values between planes, without which their rows fall on the same places of a cache.
 const GAP: usize = 16;
-/// Tiles of a block are a multiple of this, the rows of accumulators.
-const STEP: usize = 14;
 /// Values of planes that stay in the second cache.
 const BLOCK: usize = 1 << 16;
 /// Values of a plane's matrix from which whole planes are multiplied.
@@ -97,6 +95,14 @@ pub(crate) fn gradients(
     let planes = backward.run(is_large(weight.shape));
     let taps = taps_of(&planes, weight.shape);
     (images_gradient, taps)
+}
+
+/// Tiles of a block are a multiple of this, and this one of the rows of accumulators.
+fn step() -> usize {
+    match lanes() {
+        16 => 14,
+        _ => 12,
+    }
 }
 
 fn is_large(shape: WeightShape) -> bool {
@@ -269,7 +275,7 @@ impl Tiling {
     /// Tiles whose planes stay in the second cache.
     fn block(&self) -> usize {
         let tiles = BLOCK / (PLANES * (self.from.channels + self.to.channels));
-        (tiles / STEP).clamp(1, 8) * STEP
+        (tiles / step()).clamp(1, 8) * step()
     }
 
     /// Images whose planes are in memory at a time.
@@ -283,9 +289,14 @@ impl Tiling {
     fn input_pixel(&self, place: &Place, y: usize, x: usize) -> Option<usize> {
         let y = (place.corner[0] + y).wrapping_sub(self.padding[0]);
         let x = (place.corner[1] + x).wrapping_sub(self.padding[1]);
-        let inside = y < self.from.height && x < self.from.width;
-        let pixel = (place.image * self.from.height + y).wrapping_mul(self.from.width);
-        inside.then(|| pixel.wrapping_add(x) * self.from.channels)
+        let ImagesShape {
+            height,
+            width,
+            channels,
+            ..
+        } = self.from;
+        let inside = y < height && x < width;
+        inside.then(|| ((place.image * height + y) * width + x) * channels)
     }
 
     /// The place of the tile's pixel, where it is inside of the image.
@@ -407,7 +418,7 @@ impl Forward<'_> {
 
     fn run_whole(&self, tiles: Range<usize>) {
         self.with_planes(&tiles, |task| {
-            let blocks = ranges(tiles.clone(), STEP);
+            let blocks = ranges(tiles.clone(), step());
             let of = |tiles: &Range<usize>| ForwardTask {
                 tiles: tiles.clone(),
                 ..task.clone()
@@ -415,7 +426,7 @@ impl Forward<'_> {
             blocks
                 .par_iter()
                 .for_each(|tiles| of(tiles).run(Step::Spread));
-            let products = ranges(tiles.clone(), 8 * STEP);
+            let products = ranges(tiles.clone(), 8 * step());
             (0..PLANES * products.len())
                 .into_par_iter()
                 .for_each(|index| {
@@ -598,7 +609,7 @@ impl Backward<'_> {
                 tiles,
                 ..task.clone()
             };
-            let blocks = ranges(tiles.clone(), STEP);
+            let blocks = ranges(tiles.clone(), step());
             blocks
                 .par_iter()
                 .for_each(|tiles| of(tiles.clone()).run(Step::Spread));
