@@ -4,6 +4,11 @@
 //! bodies compute. Threads are rayon's, instructions the best that the machine has. Results do not
 //! depend on the number of threads: what is summed is cut the same way whatever that is.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined is compiled without the machine's instructions"
+)]
+
 mod buffer;
 mod direct;
 mod dispatch;

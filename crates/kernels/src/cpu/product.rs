@@ -504,11 +504,11 @@ impl Rows {
             unsafe {
                 match (full, panel.vectors) {
                     (true, VECTORS) => {
-                        self.multiply::<S, R, VECTORS>(simd, start, depth, panel, adds)
+                        self.multiply::<S, R, VECTORS>(simd, start, depth, panel, adds);
                     }
                     (true, _) => self.multiply::<S, R, 1>(simd, start, depth, panel, adds),
                     (false, VECTORS) => {
-                        self.multiply::<S, 1, VECTORS>(simd, first, depth, panel, adds)
+                        self.multiply::<S, 1, VECTORS>(simd, first, depth, panel, adds);
                     }
                     (false, _) => self.multiply::<S, 1, 1>(simd, first, depth, panel, adds),
                 }

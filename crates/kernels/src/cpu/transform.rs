@@ -17,16 +17,16 @@ fn input_line<S: Simd>(simd: S, d: [S::f32s; PATCH]) -> [S::f32s; PATCH] {
         simd.splat_f32s(4.0),
         simd.splat_f32s(5.0),
     );
-    let a = simd.negate_mul_add_e_f32s(four, d[2], d[4]);
-    let b = simd.negate_mul_add_e_f32s(four, d[1], d[3]);
-    let c = simd.sub_f32s(d[4], d[2]);
-    let e = simd.mul_f32s(two, simd.sub_f32s(d[3], d[1]));
+    let even = simd.negate_mul_add_e_f32s(four, d[2], d[4]);
+    let odd = simd.negate_mul_add_e_f32s(four, d[1], d[3]);
+    let difference24 = simd.sub_f32s(d[4], d[2]);
+    let twice13 = simd.mul_f32s(two, simd.sub_f32s(d[3], d[1]));
     [
         simd.mul_add_e_f32s(four, d[0], simd.negate_mul_add_e_f32s(five, d[2], d[4])),
-        simd.add_f32s(a, b),
-        simd.sub_f32s(a, b),
-        simd.add_f32s(c, e),
-        simd.sub_f32s(c, e),
+        simd.add_f32s(even, odd),
+        simd.sub_f32s(even, odd),
+        simd.add_f32s(difference24, twice13),
+        simd.sub_f32s(difference24, twice13),
         simd.mul_add_e_f32s(four, d[1], simd.negate_mul_add_e_f32s(five, d[3], d[5])),
     ]
 }

@@ -595,7 +595,7 @@ impl Backward<'_> {
             unsafe {
                 gradient
                     .at(images.start * image, count)
-                    .write_bytes(0, count)
+                    .write_bytes(0, count);
             };
         }
     }
