@@ -151,6 +151,23 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         (output, Self::from_inner(mean), Self::from_inner(variance))
     }
 
+    fn add_bias_forward(
+        images: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        rectifies: bool,
+    ) -> FloatTensor<Self> {
+        let prepared = AddBiasBackward
+            .prepare::<C>([images.node(), bias.node()])
+            .compute_bound()
+            .stateful();
+        let (images, bias) = (images.into_primitive(), bias.into_primitive());
+        let output = B::add_bias_forward(images, bias, rectifies);
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish(rectifies.then(|| output.clone()), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
     fn identity_shortcut_forward(
         images: FloatTensor<Self>,
         shortcut: IdentityShortcut,
@@ -338,6 +355,20 @@ impl<B: CnnOps + CnnGradients> Backward<B, 4> for BatchNormAddBackward {
             bias => Some(gradients.bias),
             residual => gradients.residual,
         );
+    }
+}
+
+#[derive(Debug)]
+struct AddBiasBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 2> for AddBiasBackward {
+    type State = Option<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [images, bias] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (of_images, of_bias) = B::add_bias_gradients(output_gradient, ops.state);
+        register!(grads, ops.node, images => Some(of_images), bias => Some(of_bias));
     }
 }
 

@@ -21,6 +21,7 @@
 
 mod autodiff;
 mod batch_norm;
+mod bias;
 mod conv2d;
 mod cpu;
 mod ops;
@@ -29,6 +30,7 @@ mod portable;
 mod shortcut;
 
 pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
+pub use bias::add_bias;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use ops::{
     BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,

@@ -60,6 +60,15 @@ pub trait CnnOps: Backend {
         portable::affine_forward::<Self>(images, scale, shift, residual, rectifies)
     }
 
+    /// A value for each channel, added to all of its pixels, and then rectified where this is wanted.
+    fn add_bias_forward(
+        images: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        rectifies: bool,
+    ) -> FloatTensor<Self> {
+        portable::add_bias_forward::<Self>(images, bias, rectifies)
+    }
+
     /// The pixels and channels of a shortcut without parameters.
     fn identity_shortcut_forward(
         images: FloatTensor<Self>,
@@ -126,6 +135,15 @@ pub trait CnnGradients: Backend {
         output_gradient: FloatTensor<Self>,
     ) -> BatchNormGradients<Self> {
         portable::batch_norm_gradients(normalization, output_gradient)
+    }
+
+    /// The gradients of [`CnnOps::add_bias_forward`] by images and bias, from that by the output and,
+    /// where it was rectified, the output itself.
+    fn add_bias_gradients(
+        output_gradient: FloatTensor<Self>,
+        rectified: Option<FloatTensor<Self>>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::add_bias_gradients::<Self>(output_gradient, rectified)
     }
 
     /// The gradient of [`CnnOps::identity_shortcut_forward`] by images of this shape.

@@ -243,3 +243,26 @@ pub(crate) fn avg_pool2d_gradient<B: Backend>(
         options.ceil,
     )
 }
+
+pub(crate) fn add_bias_forward<B: Backend>(
+    images: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    rectifies: bool,
+) -> FloatTensor<B> {
+    let sum = B::float_add(images, per_channel::<B>(bias));
+    finish::<B>(sum, Residual::None, rectifies)
+}
+
+pub(crate) fn add_bias_gradients<B: Backend>(
+    output_gradient: FloatTensor<B>,
+    rectified: Option<FloatTensor<B>>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let gradient = match rectified {
+        Some(output) => B::relu_backward(output, output_gradient),
+        None => output_gradient,
+    };
+    let channels = gradient.shape()[1];
+    let by_pixel = B::float_sum_dim(B::float_sum_dim(gradient.clone(), 3), 2);
+    let sums = B::float_sum_dim(by_pixel, 0);
+    (gradient, B::float_reshape(sums, Shape::from([channels])))
+}

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use kernels::{
-    Conv2dOptions, Finish, IdentityShortcut, Pool2dOptions, avg_pool2d, batch_norm,
+    Conv2dOptions, Finish, IdentityShortcut, Pool2dOptions, add_bias, avg_pool2d, batch_norm,
     batch_norm_train, conv2d, global_average, identity_shortcut, max_pool2d,
 };
 use proptest::prelude::*;
@@ -562,6 +562,43 @@ fn a_global_average_is_the_mean_of_each_channel() {
         x.grad(&gradients).unwrap().into_data(),
         &gradient,
     );
+}
+
+#[test]
+fn a_bias_is_added_to_each_channel() {
+    let images = Reference::noise([3, 20, 4, 5], 19);
+    let output_gradient = Reference::noise(images.shape, 20);
+    let bias: Vec<f64> = Reference::noise([1, 20, 1, 1], 21).values;
+    for relu in [false, true] {
+        let channel = |index: usize| index / 20 % 20;
+        let sum = |index: usize| images.values[index] + bias[channel(index)];
+        let passes = |index: usize| !relu || sum(index) > 0.0;
+        let of = |value: f64, index: usize| if passes(index) { value } else { 0.0 };
+        let indices = 0..images.values.len();
+        let output: Vec<f64> = indices.clone().map(|i| of(sum(i), i)).collect();
+        let gradient: Vec<f64> = (indices.clone())
+            .map(|i| of(output_gradient.values[i], i))
+            .collect();
+        let mut by_bias = vec![0.0; 20];
+        for index in indices {
+            by_bias[channel(index)] += gradient[index];
+        }
+        let device = Device::flex().autodiff();
+        let x = images.tensor(&device).require_grad();
+        let values: Vec<f32> = bias.iter().map(|value| *value as f32).collect();
+        let b = Tensor::<1>::from_data(TensorData::new(values, [20]), &device).require_grad();
+        let y = add_bias(x.clone(), b.clone(), relu);
+        let gradients = (y.clone() * output_gradient.tensor(&device))
+            .sum()
+            .backward();
+        assert_close("output", y.into_data(), &output);
+        assert_close(
+            "by images",
+            x.grad(&gradients).unwrap().into_data(),
+            &gradient,
+        );
+        assert_close("by bias", b.grad(&gradients).unwrap().into_data(), &by_bias);
+    }
 }
 
 /// `relu(norm(x) + x)`: what follows a normalisation in the same pass, and a fork, is what Burn's own

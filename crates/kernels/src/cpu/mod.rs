@@ -114,6 +114,18 @@ impl CnnOps for Flex {
         images.shape.tensor(output)
     }
 
+    fn add_bias_forward(images: FlexTensor, bias: FlexTensor, rectifies: bool) -> FlexTensor {
+        let shape = ImagesShape::of(images.layout().shape());
+        if !are_f32([&images, &bias]) || shape.values() == 0 {
+            return portable::add_bias_forward::<Self>(images, bias, rectifies);
+        }
+        let affine = Affine {
+            scale: vec![1.0; shape.channels],
+            shift: values_of(bias),
+        };
+        shape.tensor(affine.apply(&Images::of(images), None, rectifies))
+    }
+
     fn identity_shortcut_forward(images: FlexTensor, shortcut: IdentityShortcut) -> FlexTensor {
         if !are_f32([&images]) {
             return portable::identity_shortcut_forward::<Self>(images, shortcut);
@@ -238,6 +250,26 @@ impl CnnGradients for Flex {
                     None => output_gradient,
                 }),
         }
+    }
+
+    fn add_bias_gradients(
+        output_gradient: FlexTensor,
+        rectified: Option<FlexTensor>,
+    ) -> (FlexTensor, FlexTensor) {
+        let shape = ImagesShape::of(output_gradient.layout().shape());
+        if !are_f32([&output_gradient]) || shape.values() == 0 {
+            return portable::add_bias_gradients::<Self>(output_gradient, rectified);
+        }
+        let gradient = Images::of(output_gradient);
+        let gradient = match rectified {
+            Some(output) => {
+                let values = norm::behind_rectifier(&gradient, &Images::of(output));
+                Images::of(shape.tensor(values))
+            }
+            None => gradient,
+        };
+        let sums = norm::channel_sums(&gradient);
+        (gradient.into_tensor(), channels_tensor(&sums))
     }
 
     fn identity_shortcut_gradient(

@@ -238,6 +238,42 @@ fn inverse_deviation(variance: f32, epsilon: f64) -> f32 {
     (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32
 }
 
+/// The gradient behind a rectifier with this output.
+pub(crate) fn behind_rectifier(output_gradient: &Images, rectified: &Images) -> Buffer {
+    let block = block(rectified.shape.channels);
+    let mut gradient = Buffer::new(rectified.shape.values());
+    gradient
+        .par_chunks_mut(block)
+        .zip(output_gradient.values().par_chunks(block))
+        .zip(rectified.values().par_chunks(block))
+        .for_each(|((to, gradient), rectified)| {
+            vectorized(
+                #[inline(always)]
+                || mask(to, gradient, rectified),
+            );
+        });
+    gradient
+}
+
+/// The sum of each channel over all pixels.
+pub(crate) fn channel_sums(images: &Images) -> Vec<f32> {
+    let values = images.values();
+    let row = row_of(&vec![0.0; images.shape.channels]).len();
+    let [sums, _] = sums(
+        images.shape.channels,
+        values.len(),
+        #[inline(always)]
+        |range, sums, _| {
+            for row in values[range].chunks(row) {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        },
+    );
+    sums.into_iter().map(|sum| sum as f32).collect()
+}
+
 /// The gradients of a normalisation and what follows it.
 pub(crate) struct Gradients {
     pub images: Buffer,

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kernels::{Conv2dOptions, conv2d};
+use kernels::{Conv2dOptions, add_bias, conv2d};
 
 use crate::trace::{self, Window};
 use crate::{Init, LayerKind};
@@ -92,7 +92,7 @@ impl Conv2d {
         }
         let output = conv2d(images, self.weight.val(), self.options);
         match &self.bias {
-            Some(bias) => output + bias.val().reshape([1, -1, 1, 1]),
+            Some(bias) => add_bias(output, bias.val(), false),
             None => output,
         }
     }

@@ -1,0 +1,27 @@
+//! A value for each channel, which is added to all of its pixels.
+
+use burn::backend::Dispatch;
+use burn::tensor::Tensor;
+
+use crate::ops::CnnOps;
+
+/// `images + bias`, and where it is wanted `max(0, images + bias)`, in one pass over memory.
+///
+/// # Shapes
+///
+/// - `images`: `[n, channels, height, width]`
+/// - `bias`: `[channels]`
+/// - output: as the images
+///
+/// # Panics
+///
+/// Where the shapes do not fit each other.
+pub fn add_bias(images: Tensor<4>, bias: Tensor<1>, relu: bool) -> Tensor<4> {
+    let [_, channels, _, _] = images.dims();
+    assert_eq!(bias.dims(), [channels], "a value for each channel");
+    Tensor::from_dispatch(Dispatch::add_bias_forward(
+        images.into_dispatch(),
+        bias.into_dispatch(),
+        relu,
+    ))
+}
