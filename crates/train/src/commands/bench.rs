@@ -65,11 +65,12 @@ struct Spread {
 
 /// Measures, and prints the figures.
 pub fn run(arguments: &BenchArgs) -> Result<(), Error> {
+    // Before anything computes: a pool that is there already keeps its threads.
+    let threads = start_threads(arguments.machine.threads);
     let blueprint = Blueprint::new(&arguments.model, &arguments.shape)?;
     let described = blueprint.describe();
     check_size(arguments, &described)?;
     let device = device::choose(&arguments.machine.device)?;
-    let threads = start_threads(arguments.machine.threads);
     let timings = Timings::take(arguments, &blueprint, &device)?;
     let peak_memory_bytes = peak::memory();
     let step_seconds = Spread::of(&timings.whole);

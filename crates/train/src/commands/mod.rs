@@ -67,11 +67,11 @@ fn data_dir(arguments: &DataArgs) -> PathBuf {
 /// Makes the pool of threads that compute, and returns its size.
 fn start_threads(wanted: Option<usize>) -> usize {
     let threads = wanted.unwrap_or_else(cores);
-    // The pool can be made once a process; a second command of the same process keeps the first.
+    // The pool can be made once a process, by the first that computes; what there is, is returned.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global();
-    threads
+    rayon::current_num_threads()
 }
 
 fn cores() -> usize {
