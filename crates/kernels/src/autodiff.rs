@@ -13,8 +13,10 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-use crate::ops::{CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients};
-use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
+use crate::ops::{
+    Activated, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,
+};
+use crate::{Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions};
 
 thread_local! {
     /// Nodes that have a gradient from an operation of ours, and have not been passed yet.
@@ -94,7 +96,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         bias: FloatTensor<Self>,
         residual: Residual<Self>,
         epsilon: f64,
-        rectifies: bool,
+        activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         // The two differ in the number of their parents, which is part of a type.
         macro_rules! normalize {
@@ -105,22 +107,29 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                     .stateful();
                 match prepared {
                     OpsKind::Tracked(mut prep) => {
-                        let ids = (prep.checkpoint(&images), prep.checkpoint(&weight));
+                        let ids = [
+                            prep.checkpoint(&images),
+                            prep.checkpoint(&weight),
+                            prep.checkpoint(&bias),
+                        ];
                         let (output, mean, variance) = B::batch_norm_forward(
                             images.into_primitive(),
                             weight.into_primitive(),
                             bias.into_primitive(),
                             $residual,
                             epsilon,
-                            rectifies,
+                            activation,
                         );
                         let state = BatchNormState {
-                            images: ids.0,
-                            weight: ids.1,
+                            ids,
                             mean: mean.clone(),
                             variance: variance.clone(),
                             epsilon,
-                            rectified: rectifies.then(|| output.clone()),
+                            activated: match activation {
+                                Activation::Identity => Activated::Identity,
+                                Activation::Relu => Activated::Relu(output.clone()),
+                                Activation::Silu => Activated::Silu,
+                            },
                         };
                         (prep.finish(state, output), mean, variance)
                     }
@@ -131,7 +140,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                             bias.into_primitive(),
                             $residual,
                             epsilon,
-                            rectifies,
+                            activation,
                         );
                         (prep.finish(output), mean, variance)
                     }
@@ -165,6 +174,104 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         match prepared {
             OpsKind::Tracked(prep) => prep.finish(rectifies.then(|| output.clone()), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn activation_forward(images: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        match ActivationBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let images = images.into_primitive();
+                let output = B::activation_forward(images.clone(), activation);
+                let kept = match activation {
+                    Activation::Relu => output.clone(),
+                    Activation::Identity | Activation::Silu => images,
+                };
+                prep.finish((kept, activation), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::activation_forward(images.into_primitive(), activation))
+            }
+        }
+    }
+
+    fn concat_forward(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
+        let left_channels = left.shape()[1];
+        let prepared = ConcatBackward
+            .prepare::<C>([left.node(), right.node()])
+            .compute_bound()
+            .stateful();
+        let output = B::concat_forward(left.into_primitive(), right.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish(left_channels, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn gate_channels_forward(
+        images: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        residual: Residual<Self>,
+        rectifies: bool,
+    ) -> FloatTensor<Self> {
+        // The two differ in the number of their parents, which is part of a type.
+        macro_rules! gate {
+            ($backward:expr, [$($parent:expr),*], $residual:expr) => {{
+                let prepared = $backward
+                    .prepare::<C>([$($parent.node()),*])
+                    .compute_bound()
+                    .stateful();
+                match prepared {
+                    OpsKind::Tracked(mut prep) => {
+                        let ids = [prep.checkpoint(&images), prep.checkpoint(&gates)];
+                        let output = B::gate_channels_forward(
+                            images.into_primitive(),
+                            gates.into_primitive(),
+                            $residual,
+                            rectifies,
+                        );
+                        prep.finish((ids, rectifies.then(|| output.clone())), output)
+                    }
+                    OpsKind::UnTracked(prep) => prep.finish(B::gate_channels_forward(
+                        images.into_primitive(),
+                        gates.into_primitive(),
+                        $residual,
+                        rectifies,
+                    )),
+                }
+            }};
+        }
+        match residual {
+            Residual::None => gate!(GateBackward, [images, gates], Residual::None),
+            Residual::Added(residual) => gate!(
+                GateAddBackward,
+                [images, gates, residual],
+                Residual::Added(residual.into_primitive())
+            ),
+        }
+    }
+
+    fn local_response_norm_forward(
+        images: FloatTensor<Self>,
+        options: LocalResponseNorm,
+    ) -> FloatTensor<Self> {
+        match LocalResponseNormBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let id = prep.checkpoint(&images);
+                let output = B::local_response_norm_forward(images.into_primitive(), options);
+                prep.finish((id, options), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::local_response_norm_forward(
+                images.into_primitive(),
+                options,
+            )),
         }
     }
 
@@ -275,31 +382,30 @@ impl<B: CnnOps + CnnGradients> Backward<B, 2> for Conv2dBackward {
 }
 
 #[derive(Clone, Debug)]
-struct BatchNormState<T> {
-    images: NodeId,
-    weight: NodeId,
-    mean: T,
-    variance: T,
+struct BatchNormState<B: Backend> {
+    /// Of images, weight and bias.
+    ids: [NodeId; 3],
+    mean: FloatTensor<B>,
+    variance: FloatTensor<B>,
     epsilon: f64,
-    rectified: Option<T>,
+    activated: Activated<B>,
 }
 
-impl<T> BatchNormState<T> {
-    fn normalization<B: Backend<FloatTensorPrimitive = T>>(
+impl<B: Backend> BatchNormState<B> {
+    fn normalization(
         self,
         checkpointer: &mut Checkpointer,
         has_residual: bool,
-    ) -> Normalization<B>
-    where
-        T: Clone + Send + 'static,
-    {
+    ) -> Normalization<B> {
+        let [images, weight, bias] = self.ids.map(|id| checkpointer.retrieve_node_output(id));
         Normalization {
-            images: checkpointer.retrieve_node_output(self.images),
-            weight: checkpointer.retrieve_node_output(self.weight),
+            images,
+            weight,
+            bias,
             mean: self.mean,
             variance: self.variance,
             epsilon: self.epsilon,
-            rectified: self.rectified,
+            activated: self.activated,
             has_residual,
         }
     }
@@ -309,7 +415,7 @@ impl<T> BatchNormState<T> {
 struct BatchNormBackward;
 
 impl<B: CnnOps + CnnGradients> Backward<B, 3> for BatchNormBackward {
-    type State = BatchNormState<FloatTensor<B>>;
+    type State = BatchNormState<B>;
 
     fn backward(
         self,
@@ -335,7 +441,7 @@ impl<B: CnnOps + CnnGradients> Backward<B, 3> for BatchNormBackward {
 struct BatchNormAddBackward;
 
 impl<B: CnnOps + CnnGradients> Backward<B, 4> for BatchNormAddBackward {
-    type State = BatchNormState<FloatTensor<B>>;
+    type State = BatchNormState<B>;
 
     fn backward(
         self,
@@ -369,6 +475,120 @@ impl<B: CnnOps + CnnGradients> Backward<B, 2> for AddBiasBackward {
         let output_gradient = consume!(grads, ops.node);
         let (of_images, of_bias) = B::add_bias_gradients(output_gradient, ops.state);
         register!(grads, ops.node, images => Some(of_images), bias => Some(of_bias));
+    }
+}
+
+#[derive(Debug)]
+struct ActivationBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for ActivationBackward {
+    type State = (FloatTensor<B>, Activation);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [images] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (kept, activation) = ops.state;
+        let gradient = B::activation_gradient(kept, output_gradient, activation);
+        register!(grads, ops.node, images => Some(gradient));
+    }
+}
+
+#[derive(Debug)]
+struct ConcatBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 2> for ConcatBackward {
+    type State = usize;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [left, right] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (of_left, of_right) = B::concat_gradients(output_gradient, ops.state);
+        register!(grads, ops.node, left => Some(of_left), right => Some(of_right));
+    }
+}
+
+/// Images and gates, and the output where it was rectified.
+type GateState<B> = ([NodeId; 2], Option<FloatTensor<B>>);
+
+/// The gradients by images, gates, and what was added.
+fn gate_gradients<B: CnnOps + CnnGradients>(
+    (ids, rectified): GateState<B>,
+    output_gradient: FloatTensor<B>,
+    checkpointer: &mut Checkpointer,
+) -> [FloatTensor<B>; 3] {
+    let gradient = match rectified {
+        Some(output) => B::activation_gradient(output, output_gradient, Activation::Relu),
+        None => output_gradient,
+    };
+    let [images, gates] = ids.map(|id| checkpointer.retrieve_node_output(id));
+    let (of_images, of_gates) = B::gate_channels_gradients(images, gates, gradient.clone());
+    [of_images, of_gates, gradient]
+}
+
+#[derive(Debug)]
+struct GateBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 2> for GateBackward {
+    type State = GateState<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [images, gates] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let [of_images, of_gates, _] =
+            gate_gradients::<B>(ops.state, output_gradient, checkpointer);
+        register!(grads, ops.node, images => Some(of_images), gates => Some(of_gates));
+    }
+}
+
+#[derive(Debug)]
+struct GateAddBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 3> for GateAddBackward {
+    type State = GateState<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [images, gates, residual] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let [of_images, of_gates, of_residual] =
+            gate_gradients::<B>(ops.state, output_gradient, checkpointer);
+        register!(
+            grads,
+            ops.node,
+            images => Some(of_images),
+            gates => Some(of_gates),
+            residual => Some(of_residual),
+        );
+    }
+}
+
+#[derive(Debug)]
+struct LocalResponseNormBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for LocalResponseNormBackward {
+    type State = (NodeId, LocalResponseNorm);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [parent] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (id, options) = ops.state;
+        let images = checkpointer.retrieve_node_output(id);
+        let gradient = B::local_response_norm_gradient(images, output_gradient, options);
+        register!(grads, ops.node, parent => Some(gradient));
     }
 }
 

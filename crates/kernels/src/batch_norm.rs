@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::{CnnOps, Residual};
+use crate::{Activation, activate};
 
 /// What batch normalisation gives in training.
 #[derive(Clone, Debug)]
@@ -23,8 +24,22 @@ pub struct BatchNormTrain {
 pub struct Finish {
     /// Is added to the normalised images, and has their shape.
     pub residual: Option<Tensor<4>>,
-    /// Whether the sum is rectified: `max(0, x)`.
-    pub relu: bool,
+    /// What the sum goes through.
+    pub activation: Activation,
+}
+
+impl Finish {
+    /// What the normalisation itself does, and what is left after it: nothing in the zoo adds before
+    /// [`Activation::Silu`], which therefore is not done in one pass.
+    fn split(self) -> (Self, Activation) {
+        match self.activation {
+            Activation::Silu if self.residual.is_some() => {
+                let activation = Activation::Identity;
+                (Self { activation, ..self }, Activation::Silu)
+            }
+            _ => (self, Activation::Identity),
+        }
+    }
 }
 
 /// Normalises each channel by the statistics of the batch itself.
@@ -53,16 +68,17 @@ pub fn batch_norm_train(
         n * height * width > 0,
         "of no pixels, there are no statistics"
     );
+    let (finish, rest) = finish.split();
     let (output, mean, biased) = Dispatch::batch_norm_forward(
         images.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
         residual_of(finish.residual),
         epsilon,
-        finish.relu,
+        finish.activation,
     );
     BatchNormTrain {
-        output: Tensor::from_dispatch(output),
+        output: activate(Tensor::from_dispatch(output), rest),
         mean: Tensor::from_dispatch(mean).detach(),
         variance: unbiased(Tensor::from_dispatch(biased).detach(), n * height * width),
     }
@@ -102,7 +118,7 @@ pub fn batch_norm(
         scale.into_dispatch(),
         shift.into_dispatch(),
         residual_of(finish.residual),
-        finish.relu,
+        finish.activation,
     ))
 }
 
@@ -121,7 +137,7 @@ fn check(images: &Tensor<4>, of_channels: &[&Tensor<1>], finish: &Finish) {
     }
 }
 
-fn residual_of(residual: Option<Tensor<4>>) -> Residual<Dispatch> {
+pub(crate) fn residual_of(residual: Option<Tensor<4>>) -> Residual<Dispatch> {
     residual.map_or(Residual::None, |values| {
         Residual::Added(values.into_dispatch())
     })

@@ -4,8 +4,9 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::{Activation, activate};
 
-/// `images + bias`, and where it is wanted `max(0, images + bias)`, in one pass over memory.
+/// `images + bias`, activated; [`Activation::Relu`] in the same pass over memory.
 ///
 /// # Shapes
 ///
@@ -16,12 +17,18 @@ use crate::ops::CnnOps;
 /// # Panics
 ///
 /// Where the shapes do not fit each other.
-pub fn add_bias(images: Tensor<4>, bias: Tensor<1>, relu: bool) -> Tensor<4> {
+pub fn add_bias(images: Tensor<4>, bias: Tensor<1>, activation: Activation) -> Tensor<4> {
     let [_, channels, _, _] = images.dims();
     assert_eq!(bias.dims(), [channels], "a value for each channel");
-    Tensor::from_dispatch(Dispatch::add_bias_forward(
+    let rectifies = activation == Activation::Relu;
+    let output = Tensor::from_dispatch(Dispatch::add_bias_forward(
         images.into_dispatch(),
         bias.into_dispatch(),
-        relu,
-    ))
+        rectifies,
+    ));
+    if rectifies {
+        output
+    } else {
+        activate(output, activation)
+    }
 }

@@ -19,21 +19,30 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod activation;
 mod autodiff;
 mod batch_norm;
 mod bias;
+mod concat;
 mod conv2d;
 mod cpu;
+mod gate;
+mod lrn;
 mod ops;
 mod pool;
 mod portable;
 mod shortcut;
 
+pub use activation::{Activation, activate};
 pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use bias::add_bias;
+pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d};
+pub use gate::gate_channels;
+pub use lrn::{LocalResponseNorm, local_response_norm};
 pub use ops::{
-    BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,
+    Activated, BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual,
+    WantedGradients,
 };
 pub use pool::{Pool2dOptions, avg_pool2d, global_average, max_pool2d};
 pub use shortcut::{IdentityShortcut, identity_shortcut};

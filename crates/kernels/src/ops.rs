@@ -13,7 +13,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
 use burn::tensor::Shape;
 
-use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions, portable};
+use crate::{
+    Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions, portable,
+};
 
 /// The operations of a convolutional network that Kiln computes itself.
 ///
@@ -35,29 +37,28 @@ pub trait CnnOps: Backend {
         portable::conv2d_forward::<Self>(images, weight, options)
     }
 
-    /// Batch normalisation by the batch's statistics, to which the residual is added and which is
-    /// then rectified, where these are wanted: the output, the mean and the biased variance.
+    /// Batch normalisation by the batch's statistics, plus the residual, activated: the output, the
+    /// mean and the biased variance. With [`Activation::Silu`] there is no residual.
     fn batch_norm_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         #[extension_type] residual: Residual<Self>,
         epsilon: f64,
-        rectifies: bool,
+        activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::batch_norm_forward::<Self>(images, weight, bias, residual, epsilon, rectifies)
+        portable::batch_norm_forward::<Self>(images, weight, bias, residual, epsilon, activation)
     }
 
-    /// `scale · images + shift` by channel, to which the residual is added and which is then
-    /// rectified, where these are wanted.
+    /// `scale · images + shift` by channel, plus the residual, activated.
     fn affine_forward(
         images: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         #[extension_type] residual: Residual<Self>,
-        rectifies: bool,
+        activation: Activation,
     ) -> FloatTensor<Self> {
-        portable::affine_forward::<Self>(images, scale, shift, residual, rectifies)
+        portable::affine_forward::<Self>(images, scale, shift, residual, activation)
     }
 
     /// A value for each channel, added to all of its pixels, and then rectified where this is wanted.
@@ -67,6 +68,35 @@ pub trait CnnOps: Backend {
         rectifies: bool,
     ) -> FloatTensor<Self> {
         portable::add_bias_forward::<Self>(images, bias, rectifies)
+    }
+
+    /// The activation of each value.
+    fn activation_forward(images: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
+        portable::activation_forward::<Self>(images, activation)
+    }
+
+    /// The channels of both, one after the other.
+    fn concat_forward(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
+        portable::concat_forward::<Self>(left, right)
+    }
+
+    /// Each channel of each image times its gate `[n, c]`, plus the residual, and then rectified
+    /// where this is wanted.
+    fn gate_channels_forward(
+        images: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        #[extension_type] residual: Residual<Self>,
+        rectifies: bool,
+    ) -> FloatTensor<Self> {
+        portable::gate_channels_forward::<Self>(images, gates, residual, rectifies)
+    }
+
+    /// Each value by the squares of those of neighbouring channels.
+    fn local_response_norm_forward(
+        images: FloatTensor<Self>,
+        options: LocalResponseNorm,
+    ) -> FloatTensor<Self> {
+        portable::local_response_norm_forward::<Self>(images, options)
     }
 
     /// The pixels and channels of a shortcut without parameters.
@@ -144,6 +174,43 @@ pub trait CnnGradients: Backend {
         rectified: Option<FloatTensor<Self>>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         portable::add_bias_gradients::<Self>(output_gradient, rectified)
+    }
+
+    /// The gradient of [`CnnOps::activation_forward`], from its output where it rectifies and from
+    /// its input otherwise.
+    fn activation_gradient(
+        kept: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        portable::activation_gradient::<Self>(kept, output_gradient, activation)
+    }
+
+    /// The gradients of [`CnnOps::concat_forward`], of which the left has so many channels.
+    fn concat_gradients(
+        output_gradient: FloatTensor<Self>,
+        left_channels: usize,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::concat_gradients::<Self>(output_gradient, left_channels)
+    }
+
+    /// The gradients of [`CnnOps::gate_channels_forward`] by images and gates, from that behind the
+    /// rectifier.
+    fn gate_channels_gradients(
+        images: FloatTensor<Self>,
+        gates: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::gate_channels_gradients::<Self>(images, gates, gradient)
+    }
+
+    /// The gradient of [`CnnOps::local_response_norm_forward`].
+    fn local_response_norm_gradient(
+        images: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        options: LocalResponseNorm,
+    ) -> FloatTensor<Self> {
+        portable::local_response_norm_gradient::<Self>(images, output_gradient, options)
     }
 
     /// The gradient of [`CnnOps::identity_shortcut_forward`] by images of this shape.
@@ -224,12 +291,25 @@ pub struct Normalization<B: Backend> {
     pub mean: FloatTensor<B>,
     /// The batch's biased variance, `[channels]`.
     pub variance: FloatTensor<B>,
+    /// The shift, `[channels]`.
+    pub bias: FloatTensor<B>,
     /// What was added to the variance.
     pub epsilon: f64,
-    /// The output, where it was rectified.
-    pub rectified: Option<FloatTensor<B>>,
+    /// What the sum went through.
+    pub activated: Activated<B>,
     /// Whether something was added.
     pub has_residual: bool,
+}
+
+/// An activation, with what its gradient needs to know.
+#[derive(Clone, Debug)]
+pub enum Activated<B: Backend> {
+    /// None.
+    Identity,
+    /// A rectifier with this output.
+    Relu(FloatTensor<B>),
+    /// Silu, whose input the gradient computes again.
+    Silu,
 }
 
 /// What a maximum pooling was, for its gradient.

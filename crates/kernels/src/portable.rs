@@ -2,10 +2,12 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IntDType, Shape};
+use burn::tensor::{IntDType, Shape, Slice};
 
-use crate::ops::{BatchNormGradients, MaxPooled, Normalization, Residual, WantedGradients};
-use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
+use crate::ops::{
+    Activated, BatchNormGradients, MaxPooled, Normalization, Residual, WantedGradients,
+};
+use crate::{Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions};
 
 pub(crate) fn conv2d_forward<B: Backend>(
     images: FloatTensor<B>,
@@ -42,10 +44,10 @@ pub(crate) fn batch_norm_forward<B: Backend>(
     bias: FloatTensor<B>,
     residual: Residual<B>,
     epsilon: f64,
-    rectifies: bool,
+    activation: Activation,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
     let normalized = B::batch_norm_train(images, weight, bias, epsilon);
-    let output = finish::<B>(normalized.output, residual, rectifies);
+    let output = finish::<B>(normalized.output, residual, activation);
     (output, normalized.mean, normalized.variance)
 }
 
@@ -54,11 +56,18 @@ pub(crate) fn affine_forward<B: Backend>(
     scale: FloatTensor<B>,
     shift: FloatTensor<B>,
     residual: Residual<B>,
-    rectifies: bool,
+    activation: Activation,
+) -> FloatTensor<B> {
+    finish::<B>(affine::<B>(images, scale, shift), residual, activation)
+}
+
+fn affine<B: Backend>(
+    images: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    shift: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let scaled = B::float_mul(images, per_channel::<B>(scale));
-    let shifted = B::float_add(scaled, per_channel::<B>(shift));
-    finish::<B>(shifted, residual, rectifies)
+    B::float_add(scaled, per_channel::<B>(shift))
 }
 
 fn per_channel<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
@@ -69,22 +78,178 @@ fn per_channel<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
 fn finish<B: Backend>(
     images: FloatTensor<B>,
     residual: Residual<B>,
-    rectifies: bool,
+    activation: Activation,
 ) -> FloatTensor<B> {
     let sum = match residual.into_option() {
         Some(residual) => B::float_add(images, residual),
         None => images,
     };
-    if rectifies { B::relu(sum) } else { sum }
+    activation_forward::<B>(sum, activation)
+}
+
+pub(crate) fn activation_forward<B: Backend>(
+    images: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    match activation {
+        Activation::Identity => images,
+        Activation::Relu => B::relu(images),
+        Activation::Silu => B::float_mul(images.clone(), B::sigmoid(images)),
+    }
+}
+
+pub(crate) fn activation_gradient<B: Backend>(
+    kept: FloatTensor<B>,
+    output_gradient: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    match activation {
+        Activation::Identity => output_gradient,
+        Activation::Relu => B::relu_backward(kept, output_gradient),
+        Activation::Silu => {
+            // s (1 + x (1 - s)), s being the sigmoid.
+            let sigmoid = B::sigmoid(kept.clone());
+            let rest = B::float_add_scalar(B::float_neg(sigmoid.clone()), 1.0.into());
+            let slope = B::float_add_scalar(B::float_mul(kept, rest), 1.0.into());
+            B::float_mul(output_gradient, B::float_mul(sigmoid, slope))
+        }
+    }
+}
+
+pub(crate) fn concat_forward<B: Backend>(
+    left: FloatTensor<B>,
+    right: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::float_cat(vec![left, right], 1)
+}
+
+pub(crate) fn concat_gradients<B: Backend>(
+    output_gradient: FloatTensor<B>,
+    left_channels: usize,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let channels = output_gradient.shape()[1];
+    let of = |range| {
+        B::float_slice(
+            output_gradient.clone(),
+            &[
+                Slice::full(),
+                Slice::from(range),
+                Slice::full(),
+                Slice::full(),
+            ],
+        )
+    };
+    (of(0..left_channels), of(left_channels..channels))
+}
+
+pub(crate) fn gate_channels_forward<B: Backend>(
+    images: FloatTensor<B>,
+    gates: FloatTensor<B>,
+    residual: Residual<B>,
+    rectifies: bool,
+) -> FloatTensor<B> {
+    let activation = match rectifies {
+        true => Activation::Relu,
+        false => Activation::Identity,
+    };
+    finish::<B>(
+        B::float_mul(images, per_image::<B>(gates)),
+        residual,
+        activation,
+    )
+}
+
+pub(crate) fn gate_channels_gradients<B: Backend>(
+    images: FloatTensor<B>,
+    gates: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let shape = gates.shape();
+    let products = B::float_mul(gradient.clone(), images);
+    let of_gates = B::float_sum_dim(B::float_sum_dim(products, 3), 2);
+    let of_images = B::float_mul(gradient, per_image::<B>(gates));
+    (of_images, B::float_reshape(of_gates, shape))
+}
+
+fn per_image<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
+    let [n, channels] = values.shape().dims();
+    B::float_reshape(values, Shape::from([n, channels, 1, 1]))
+}
+
+pub(crate) fn local_response_norm_forward<B: Backend>(
+    images: FloatTensor<B>,
+    options: LocalResponseNorm,
+) -> FloatTensor<B> {
+    let divisor = local_divisor::<B>(images.clone(), options);
+    let factor = B::float_powf_scalar(divisor, (-options.beta).into());
+    B::float_mul(images, factor)
+}
+
+pub(crate) fn local_response_norm_gradient<B: Backend>(
+    images: FloatTensor<B>,
+    output_gradient: FloatTensor<B>,
+    options: LocalResponseNorm,
+) -> FloatTensor<B> {
+    // With d the divisor: g d^-beta - 2 alpha beta x Σ g x d^(-beta-1), the sum going over the
+    // channels whose own sums this one is in.
+    let divisor = local_divisor::<B>(images.clone(), options);
+    let factor = B::float_powf_scalar(divisor.clone(), (-options.beta).into());
+    let direct = B::float_mul(output_gradient, factor);
+    let each = B::float_div(B::float_mul(direct.clone(), images.clone()), divisor);
+    let after = options.size / 2;
+    let sums = channel_windows::<B>(each, options.size - 1 - after, after);
+    let slope = 2.0 * options.alpha * options.beta;
+    let by_neighbours = B::float_mul_scalar(B::float_mul(images, sums), slope.into());
+    B::float_sub(direct, by_neighbours)
+}
+
+/// `k + alpha · Σ x²`.
+fn local_divisor<B: Backend>(images: FloatTensor<B>, options: LocalResponseNorm) -> FloatTensor<B> {
+    let squares = B::float_mul(images.clone(), images);
+    let before = options.size / 2;
+    let sums = channel_windows::<B>(squares, before, options.size - 1 - before);
+    let scaled = B::float_mul_scalar(sums, options.alpha.into());
+    B::float_add_scalar(scaled, options.k.into())
+}
+
+/// For each channel, the sum of it and so many channels before and after.
+fn channel_windows<B: Backend>(
+    images: FloatTensor<B>,
+    before: usize,
+    after: usize,
+) -> FloatTensor<B> {
+    let [n, channels, height, width] = images.shape().dims();
+    let zeros = |channels| {
+        let shape = Shape::from([n, channels, height, width]);
+        B::float_zeros(shape, &images.device(), images.dtype().into())
+    };
+    let padded = B::float_cat(vec![zeros(before), images.clone(), zeros(after)], 1);
+    (0..=before + after)
+        .map(|start| {
+            let range = Slice::from(start..start + channels);
+            let slices = [Slice::full(), range, Slice::full(), Slice::full()];
+            B::float_slice(padded.clone(), &slices)
+        })
+        .reduce(B::float_add)
+        .expect("a window has a channel")
 }
 
 pub(crate) fn batch_norm_gradients<B: Backend>(
     normalization: Normalization<B>,
     output_gradient: FloatTensor<B>,
 ) -> BatchNormGradients<B> {
-    let gradient = match normalization.rectified {
-        Some(output) => B::relu_backward(output, output_gradient),
-        None => output_gradient,
+    let gradient = match normalization.activated {
+        Activated::Identity => output_gradient,
+        Activated::Relu(output) => B::relu_backward(output, output_gradient),
+        Activated::Silu => {
+            let variance =
+                B::float_add_scalar(normalization.variance.clone(), normalization.epsilon.into());
+            let scale = B::float_div(normalization.weight.clone(), B::float_sqrt(variance));
+            let centre = B::float_mul(normalization.mean.clone(), scale.clone());
+            let shift = B::float_sub(normalization.bias, centre);
+            let sums = affine::<B>(normalization.images.clone(), scale, shift);
+            activation_gradient::<B>(sums, output_gradient, Activation::Silu)
+        }
     };
     let residual = normalization.has_residual.then(|| gradient.clone());
     let gradients = B::batch_norm_train_backward(
@@ -250,7 +415,7 @@ pub(crate) fn add_bias_forward<B: Backend>(
     rectifies: bool,
 ) -> FloatTensor<B> {
     let sum = B::float_add(images, per_channel::<B>(bias));
-    finish::<B>(sum, Residual::None, rectifies)
+    if rectifies { B::relu(sum) } else { sum }
 }
 
 pub(crate) fn add_bias_gradients<B: Backend>(

@@ -30,7 +30,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Finish, IdentityShortcut, identity_shortcut};
+use kernels::{Activation, Finish, IdentityShortcut, identity_shortcut};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Conv2dConfig, ConvNorm, Linear, MaxPool2d, global_average};
@@ -388,7 +388,7 @@ impl ResidualBlock {
         let y = others.iter().fold(x, |y, layer| layer.forward_relu(y));
         let finish = Finish {
             residual,
-            relu: true,
+            activation: Activation::Relu,
         };
         last.forward_with(y, finish)
     }

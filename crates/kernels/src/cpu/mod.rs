@@ -9,11 +9,15 @@
     reason = "what is not inlined is compiled without the machine's instructions"
 )]
 
+mod activation;
 mod buffer;
+mod concat;
 mod direct;
 mod dispatch;
 mod elementwise;
+mod gate;
 mod layout;
+mod lrn;
 mod norm;
 mod patches;
 mod pointwise;
@@ -36,9 +40,12 @@ use self::layout::{Images, ImagesShape, contiguous, tensor_of};
 use self::norm::{Affine, Normalized, Statistics};
 use self::weight::{Weight, WeightShape};
 use crate::ops::{
-    BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,
+    Activated, BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual,
+    WantedGradients,
 };
-use crate::{Conv2dOptions, IdentityShortcut, Pool2dOptions, portable};
+use crate::{
+    Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions, portable,
+};
 
 /// Channels of a group below which products of rows waste most of a vector.
 const NARROW: usize = 8;
@@ -74,11 +81,11 @@ impl CnnOps for Flex {
         bias: FlexTensor,
         residual: Residual<Self>,
         epsilon: f64,
-        rectifies: bool,
+        activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         if !are_f32([&images, &weight, &bias]) {
             return portable::batch_norm_forward::<Self>(
-                images, weight, bias, residual, epsilon, rectifies,
+                images, weight, bias, residual, epsilon, activation,
             );
         }
         let images = Images::of(images);
@@ -86,7 +93,7 @@ impl CnnOps for Flex {
         let statistics = norm::statistics(&images);
         let affine = Affine::new(&statistics, weight.storage(), bias.storage(), epsilon);
         let residual = residual.into_option().map(Images::of);
-        let output = affine.apply(&images, residual.as_ref(), rectifies);
+        let output = affine.apply(&images, residual.as_ref(), activation);
         (
             images.shape.tensor(output),
             channels_tensor(&statistics.mean),
@@ -99,10 +106,10 @@ impl CnnOps for Flex {
         scale: FlexTensor,
         shift: FlexTensor,
         residual: Residual<Self>,
-        rectifies: bool,
+        activation: Activation,
     ) -> FlexTensor {
         if !are_f32([&images, &scale, &shift]) {
-            return portable::affine_forward::<Self>(images, scale, shift, residual, rectifies);
+            return portable::affine_forward::<Self>(images, scale, shift, residual, activation);
         }
         let images = Images::of(images);
         let affine = Affine {
@@ -110,7 +117,7 @@ impl CnnOps for Flex {
             shift: values_of(shift),
         };
         let residual = residual.into_option().map(Images::of);
-        let output = affine.apply(&images, residual.as_ref(), rectifies);
+        let output = affine.apply(&images, residual.as_ref(), activation);
         images.shape.tensor(output)
     }
 
@@ -123,7 +130,51 @@ impl CnnOps for Flex {
             scale: vec![1.0; shape.channels],
             shift: values_of(bias),
         };
-        shape.tensor(affine.apply(&Images::of(images), None, rectifies))
+        let activation = match rectifies {
+            true => Activation::Relu,
+            false => Activation::Identity,
+        };
+        shape.tensor(affine.apply(&Images::of(images), None, activation))
+    }
+
+    fn activation_forward(images: FlexTensor, activation: Activation) -> FlexTensor {
+        if !are_f32([&images]) {
+            return portable::activation_forward::<Self>(images, activation);
+        }
+        let images = Images::of(images);
+        images
+            .shape
+            .tensor(activation::forward(&images, activation))
+    }
+
+    fn concat_forward(left: FlexTensor, right: FlexTensor) -> FlexTensor {
+        if !are_f32([&left, &right]) || left.layout().num_elements() == 0 {
+            return portable::concat_forward::<Self>(left, right);
+        }
+        let (values, shape) = concat::forward(&Images::of(left), &Images::of(right));
+        shape.tensor(values)
+    }
+
+    fn gate_channels_forward(
+        images: FlexTensor,
+        gates: FlexTensor,
+        residual: Residual<Self>,
+        rectifies: bool,
+    ) -> FlexTensor {
+        if !are_f32([&images, &gates]) {
+            return portable::gate_channels_forward::<Self>(images, gates, residual, rectifies);
+        }
+        let (images, residual) = (Images::of(images), residual.into_option().map(Images::of));
+        let values = gate::forward(&images, &values_of(gates), residual.as_ref(), rectifies);
+        images.shape.tensor(values)
+    }
+
+    fn local_response_norm_forward(images: FlexTensor, options: LocalResponseNorm) -> FlexTensor {
+        if !are_f32([&images]) {
+            return portable::local_response_norm_forward::<Self>(images, options);
+        }
+        let images = Images::of(images);
+        images.shape.tensor(lrn::forward(&images, options))
     }
 
     fn identity_shortcut_forward(images: FlexTensor, shortcut: IdentityShortcut) -> FlexTensor {
@@ -228,14 +279,22 @@ impl CnnGradients for Flex {
             mean: values_of(normalization.mean),
             variance: values_of(normalization.variance),
         };
-        let rectified = normalization.rectified.map(Images::of);
+        let output = match normalization.activated {
+            Activated::Relu(ref output) => Some(Images::of(output.clone())),
+            Activated::Identity | Activated::Silu => None,
+        };
         let gradient = Images::of(output_gradient.clone());
         let gradients = Normalized {
             images: &images,
             statistics: &statistics,
             weight: &values_of(normalization.weight),
+            bias: &values_of(normalization.bias),
             epsilon: normalization.epsilon,
-            rectified: rectified.as_ref(),
+            activated: match (&normalization.activated, &output) {
+                (_, Some(output)) => norm::Activated::Relu(output),
+                (Activated::Silu, _) => norm::Activated::Silu,
+                _ => norm::Activated::Identity,
+            },
             has_residual: normalization.has_residual,
         }
         .gradients(&gradient);
@@ -263,13 +322,75 @@ impl CnnGradients for Flex {
         let gradient = Images::of(output_gradient);
         let gradient = match rectified {
             Some(output) => {
-                let values = norm::behind_rectifier(&gradient, &Images::of(output));
+                let values = activation::behind_rectifier(&gradient, &Images::of(output));
                 Images::of(shape.tensor(values))
             }
             None => gradient,
         };
         let sums = norm::channel_sums(&gradient);
         (gradient.into_tensor(), channels_tensor(&sums))
+    }
+
+    fn activation_gradient(
+        kept: FlexTensor,
+        output_gradient: FlexTensor,
+        activation: Activation,
+    ) -> FlexTensor {
+        if !are_f32([&kept, &output_gradient]) {
+            return portable::activation_gradient::<Self>(kept, output_gradient, activation);
+        }
+        let (kept, gradient) = (Images::of(kept), Images::of(output_gradient));
+        let values = match activation {
+            Activation::Identity => return gradient.into_tensor(),
+            Activation::Relu => activation::behind_rectifier(&gradient, &kept),
+            Activation::Silu => activation::behind_silu(&gradient, &kept),
+        };
+        kept.shape.tensor(values)
+    }
+
+    fn concat_gradients(
+        output_gradient: FlexTensor,
+        left_channels: usize,
+    ) -> (FlexTensor, FlexTensor) {
+        if !are_f32([&output_gradient]) || output_gradient.layout().num_elements() == 0 {
+            return portable::concat_gradients::<Self>(output_gradient, left_channels);
+        }
+        let gradient = Images::of(output_gradient);
+        let [left, right] =
+            concat::gradients(&gradient, left_channels).map(|(values, shape)| shape.tensor(values));
+        (left, right)
+    }
+
+    fn gate_channels_gradients(
+        images: FlexTensor,
+        gates: FlexTensor,
+        gradient: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        if !are_f32([&images, &gates, &gradient]) {
+            return portable::gate_channels_gradients::<Self>(images, gates, gradient);
+        }
+        let (images, gradient) = (Images::of(images), Images::of(gradient));
+        let shape = images.shape;
+        let (of_images, of_gates) = gate::gradients(&images, &values_of(gates), &gradient);
+        let of_gates = tensor_of(of_gates, &[shape.n, shape.channels]);
+        (shape.tensor(of_images), of_gates)
+    }
+
+    fn local_response_norm_gradient(
+        images: FlexTensor,
+        output_gradient: FlexTensor,
+        options: LocalResponseNorm,
+    ) -> FlexTensor {
+        if !are_f32([&images, &output_gradient]) {
+            return portable::local_response_norm_gradient::<Self>(
+                images,
+                output_gradient,
+                options,
+            );
+        }
+        let images = Images::of(images);
+        let values = lrn::gradient(&images, &Images::of(output_gradient), options);
+        images.shape.tensor(values)
     }
 
     fn identity_shortcut_gradient(

@@ -5,9 +5,11 @@
 
 use rayon::prelude::*;
 
+use super::activation::{Activate, Identity, Relu, Silu, mask, passed, silu_slope};
 use super::buffer::Buffer;
 use super::dispatch::vectorized;
 use super::layout::Images;
+use crate::Activation;
 
 /// Values of a row, at least: sums of few channels would wait for each other.
 const ROW: usize = 128;
@@ -157,8 +159,21 @@ impl Affine {
         Self { scale, shift }
     }
 
-    /// `relu(scale · images + shift + residual)`, the residual and the rectifier where wanted.
-    pub fn apply(&self, images: &Images, residual: Option<&Images>, rectifies: bool) -> Buffer {
+    /// `scale · images + shift + residual`, the residual where there is one, activated.
+    pub fn apply(
+        &self,
+        images: &Images,
+        residual: Option<&Images>,
+        activation: Activation,
+    ) -> Buffer {
+        match activation {
+            Activation::Identity => self.apply_with::<Identity>(images, residual),
+            Activation::Relu => self.apply_with::<Relu>(images, residual),
+            Activation::Silu => self.apply_with::<Silu>(images, residual),
+        }
+    }
+
+    fn apply_with<A: Activate>(&self, images: &Images, residual: Option<&Images>) -> Buffer {
         let mut output = Buffer::new(images.shape.values());
         if output.is_empty() {
             return output;
@@ -175,7 +190,7 @@ impl Affine {
                 vectorized(
                     #[inline(always)]
                     || {
-                        self::apply(output, input, residual, &scales, &shifts, rectifies);
+                        self::apply::<A>(output, input, residual, &scales, &shifts);
                     },
                 );
             });
@@ -184,13 +199,12 @@ impl Affine {
 }
 
 #[inline(always)]
-fn apply(
+fn apply<A: Activate>(
     output: &mut [f32],
     input: &[f32],
     residual: Option<&[f32]>,
     scales: &[f32],
     shifts: &[f32],
-    rectifies: bool,
 ) {
     let row = scales.len();
     match residual {
@@ -199,7 +213,7 @@ fn apply(
                 for (((output, input), scale), shift) in
                     output.iter_mut().zip(input).zip(scales).zip(shifts)
                 {
-                    *output = rectified(input * scale + shift, rectifies);
+                    *output = A::of(input * scale + shift);
                 }
             }
         }
@@ -216,17 +230,11 @@ fn apply(
                     .zip(scales)
                     .zip(shifts)
                 {
-                    *output = rectified(input * scale + shift + residual, rectifies);
+                    *output = A::of(input * scale + shift + residual);
                 }
             }
         }
     }
-}
-
-/// What is not a number stays so.
-#[inline(always)]
-fn rectified(value: f32, rectifies: bool) -> f32 {
-    if rectifies && value < 0.0 { 0.0 } else { value }
 }
 
 /// Not a number where the variance is infinite: a scale of zero would hide that values have grown
@@ -236,23 +244,6 @@ fn inverse_deviation(variance: f32, epsilon: f64) -> f32 {
         return f32::NAN;
     }
     (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32
-}
-
-/// The gradient behind a rectifier with this output.
-pub(crate) fn behind_rectifier(output_gradient: &Images, rectified: &Images) -> Buffer {
-    let block = block(rectified.shape.channels);
-    let mut gradient = Buffer::new(rectified.shape.values());
-    gradient
-        .par_chunks_mut(block)
-        .zip(output_gradient.values().par_chunks(block))
-        .zip(rectified.values().par_chunks(block))
-        .for_each(|((to, gradient), rectified)| {
-            vectorized(
-                #[inline(always)]
-                || mask(to, gradient, rectified),
-            );
-        });
-    gradient
 }
 
 /// The sum of each channel over all pixels.
@@ -283,39 +274,57 @@ pub(crate) struct Gradients {
     pub residual: Option<Buffer>,
 }
 
+/// What the sum went through, with what its gradient needs to know.
+pub(crate) enum Activated<'a> {
+    Identity,
+    /// The rectified output.
+    Relu(&'a Images),
+    Silu,
+}
+
 /// What a normalisation was, for its gradients.
 pub(crate) struct Normalized<'a> {
     pub images: &'a Images,
     pub statistics: &'a Statistics,
     pub weight: &'a [f32],
+    pub bias: &'a [f32],
     pub epsilon: f64,
-    /// The rectified output, where there was a rectifier.
-    pub rectified: Option<&'a Images>,
-    /// Whether something was added.
+    pub activated: Activated<'a>,
+    /// Whether something was added; not before [`Activated::Silu`].
     pub has_residual: bool,
 }
 
 impl Normalized<'_> {
     /// The gradients, from that by the output.
     pub fn gradients(&self, output_gradient: &Images) -> Gradients {
+        match &self.activated {
+            // The gradient stands for the output, which is not looked at.
+            Activated::Identity => {
+                self.gradients_behind::<Identity>(output_gradient, output_gradient)
+            }
+            Activated::Relu(output) => self.gradients_behind::<Relu>(output_gradient, output),
+            Activated::Silu => self.gradients_behind::<Silu>(output_gradient, output_gradient),
+        }
+    }
+
+    fn gradients_behind<A: Behind>(&self, output_gradient: &Images, output: &Images) -> Gradients {
         let channels = self.images.shape.channels;
         let (images, gradient) = (self.images.values(), output_gradient.values());
-        let rectified = self.rectified.map(Images::values);
-        let means = row_of(&self.statistics.mean);
+        let output = output.values();
+        let affine = Affine::new(self.statistics, self.weight, self.bias, self.epsilon);
+        let rows = Rows {
+            means: row_of(&self.statistics.mean),
+            scales: row_of(&affine.scale),
+            shifts: row_of(&affine.shift),
+        };
         let [sums, products] = sums(
             channels,
             images.len(),
             #[inline(always)]
             |range, sums, products| {
-                let rectified = rectified.map(|values| &values[range.clone()]);
-                add_gradients(
-                    &images[range.clone()],
-                    &gradient[range],
-                    rectified,
-                    &means,
-                    sums,
-                    products,
-                );
+                let gradient = &gradient[range.clone()];
+                let output = &output[range.clone()];
+                rows.add_gradients::<A>(&images[range], gradient, output, sums, products);
             },
         );
         let count = (self.images.shape.n * self.images.shape.pixels()) as f64;
@@ -332,9 +341,10 @@ impl Normalized<'_> {
             factors[1].push((-scale * inverse * inverse * products[channel] / count) as f32);
             factors[2].push((-scale * sums[channel] / count) as f32);
         }
-        let (images, residual) = self.pixels_gradients(output_gradient, &factors);
+        let factors = factors.map(|factors| row_of(&factors));
+        let (of_images, residual) = self.pixels_gradients::<A>(gradient, output, &rows, &factors);
         Gradients {
-            images,
+            images: of_images,
             weight,
             bias: sums.into_iter().map(|sum| sum as f32).collect(),
             residual,
@@ -342,42 +352,33 @@ impl Normalized<'_> {
     }
 
     /// `factors[0] · gradient + factors[1] · (images - mean) + factors[2]`, and the gradient itself
-    /// behind the rectifier.
-    fn pixels_gradients(
+    /// behind the activation.
+    fn pixels_gradients<A: Behind>(
         &self,
-        output_gradient: &Images,
+        gradient: &[f32],
+        output: &[f32],
+        rows: &Rows,
         factors: &[Vec<f32>; 3],
     ) -> (Buffer, Option<Buffer>) {
         let count = self.images.shape.values();
         let block = block(self.images.shape.channels);
-        let rows = Rows {
-            means: row_of(&self.statistics.mean),
-            factors: std::array::from_fn(|index| row_of(&factors[index])),
-        };
         let mut images = Buffer::new(count);
-        let differs = self.has_residual && self.rectified.is_some();
+        let differs = self.has_residual && !matches!(self.activated, Activated::Identity);
         let mut residual = differs.then(|| Buffer::new(count));
-        let inputs = |range: std::ops::Range<usize>| {
-            (
-                &self.images.values()[range.clone()],
-                &output_gradient.values()[range.clone()],
-                self.rectified.map(|images| &images.values()[range]),
-            )
-        };
+        let from = self.images.values();
         match &mut residual {
             Some(residual) => images
                 .par_chunks_mut(block)
                 .zip(residual.par_chunks_mut(block))
                 .enumerate()
                 .for_each(|(index, (to, residual))| {
-                    let (from, gradient, rectified) =
-                        inputs(index * block..index * block + to.len());
-                    let rectified = rectified.expect("there is a rectifier");
+                    let range = index * block..index * block + to.len();
                     vectorized(
                         #[inline(always)]
                         || {
-                            mask(residual, gradient, rectified);
-                            rows.write(to, from, residual);
+                            mask(residual, &gradient[range.clone()], &output[range.clone()]);
+                            let from = &from[range.clone()];
+                            rows.write::<Identity>(to, from, residual, residual, factors);
                         },
                     );
                 }),
@@ -385,13 +386,13 @@ impl Normalized<'_> {
                 .par_chunks_mut(block)
                 .enumerate()
                 .for_each(|(index, to)| {
-                    let (from, gradient, rectified) =
-                        inputs(index * block..index * block + to.len());
+                    let range = index * block..index * block + to.len();
                     vectorized(
                         #[inline(always)]
-                        || match rectified {
-                            Some(rectified) => rows.write_rectified(to, from, gradient, rectified),
-                            None => rows.write(to, from, gradient),
+                        || {
+                            let gradient = &gradient[range.clone()];
+                            let output = &output[range.clone()];
+                            rows.write::<A>(to, &from[range.clone()], gradient, output, factors);
                         },
                     );
                 }),
@@ -400,108 +401,101 @@ impl Normalized<'_> {
     }
 }
 
-/// Whether a rectifier with this output passes gradients: also where it is not a number.
-#[inline(always)]
-fn passed(gradient: f32, rectified: f32) -> f32 {
-    if rectified <= 0.0 { 0.0 } else { gradient }
+/// An activation whose gradient is inlined into the loop that it is used in.
+trait Behind {
+    /// The gradient by the activation's input, from those by its output, its output and its input.
+    fn pass(gradient: f32, output: f32, input: f32) -> f32;
 }
 
-#[inline(always)]
-fn mask(to: &mut [f32], gradient: &[f32], rectified: &[f32]) {
-    for ((to, gradient), rectified) in to.iter_mut().zip(gradient).zip(rectified) {
-        *to = passed(*gradient, *rectified);
+impl Behind for Identity {
+    #[inline(always)]
+    fn pass(gradient: f32, _: f32, _: f32) -> f32 {
+        gradient
     }
 }
 
-#[inline(always)]
-fn add_gradients(
-    images: &[f32],
-    gradient: &[f32],
-    rectified: Option<&[f32]>,
-    means: &[f32],
-    sums: &mut [f32],
-    products: &mut [f32],
-) {
-    let row = means.len();
-    match rectified {
-        None => {
-            for (images, gradient) in images.chunks(row).zip(gradient.chunks(row)) {
-                let sums = sums.iter_mut().zip(&mut *products);
-                for (((value, gradient), mean), (sum, product)) in
-                    images.iter().zip(gradient).zip(means).zip(sums)
-                {
-                    *sum += gradient;
-                    *product += gradient * (value - mean);
-                }
-            }
-        }
-        Some(rectified) => {
-            let rows = images
-                .chunks(row)
-                .zip(gradient.chunks(row))
-                .zip(rectified.chunks(row));
-            for ((images, gradient), rectified) in rows {
-                let sums = sums.iter_mut().zip(&mut *products);
-                for ((((value, gradient), rectified), mean), (sum, product)) in images
-                    .iter()
-                    .zip(gradient)
-                    .zip(rectified)
-                    .zip(means)
-                    .zip(sums)
-                {
-                    let gradient = passed(*gradient, *rectified);
-                    *sum += gradient;
-                    *product += gradient * (value - mean);
-                }
-            }
-        }
+impl Behind for Relu {
+    #[inline(always)]
+    fn pass(gradient: f32, output: f32, _: f32) -> f32 {
+        passed(gradient, output)
+    }
+}
+
+impl Behind for Silu {
+    #[inline(always)]
+    fn pass(gradient: f32, _: f32, input: f32) -> f32 {
+        gradient * silu_slope(input)
     }
 }
 
 /// A value each for the channels of a row's pixels.
 struct Rows {
     means: Vec<f32>,
-    factors: [Vec<f32>; 3],
+    scales: Vec<f32>,
+    shifts: Vec<f32>,
 }
 
 impl Rows {
+    /// Adds the gradients behind the activation, and their products with the values' distances from
+    /// the mean.
     #[inline(always)]
-    fn write(&self, to: &mut [f32], images: &[f32], gradient: &[f32]) {
+    fn add_gradients<A: Behind>(
+        &self,
+        images: &[f32],
+        gradient: &[f32],
+        output: &[f32],
+        sums: &mut [f32],
+        products: &mut [f32],
+    ) {
         let row = self.means.len();
-        let [a, b, c] = &self.factors;
-        let rows = to
-            .chunks_mut(row)
-            .zip(images.chunks(row))
-            .zip(gradient.chunks(row));
-        for ((to, images), gradient) in rows {
-            let factors = a.iter().zip(b).zip(c).zip(&self.means);
-            for (((to, value), gradient), (((a, b), c), mean)) in
-                to.iter_mut().zip(images).zip(gradient).zip(factors)
+        let rows = images
+            .chunks(row)
+            .zip(gradient.chunks(row))
+            .zip(output.chunks(row));
+        for ((images, gradient), output) in rows {
+            let affine = self.means.iter().zip(&self.scales).zip(&self.shifts);
+            let sums = sums.iter_mut().zip(&mut *products);
+            for ((((value, gradient), output), ((mean, scale), shift)), (sum, product)) in images
+                .iter()
+                .zip(gradient)
+                .zip(output)
+                .zip(affine)
+                .zip(sums)
             {
-                *to = a * gradient + b * (value - mean) + c;
+                let gradient = A::pass(*gradient, *output, value * scale + shift);
+                *sum += gradient;
+                *product += gradient * (value - mean);
             }
         }
     }
 
     #[inline(always)]
-    fn write_rectified(&self, to: &mut [f32], images: &[f32], gradient: &[f32], rectified: &[f32]) {
+    fn write<A: Behind>(
+        &self,
+        to: &mut [f32],
+        images: &[f32],
+        gradient: &[f32],
+        output: &[f32],
+        [a, b, c]: &[Vec<f32>; 3],
+    ) {
         let row = self.means.len();
-        let [a, b, c] = &self.factors;
         let rows = to
             .chunks_mut(row)
             .zip(images.chunks(row))
             .zip(gradient.chunks(row))
-            .zip(rectified.chunks(row));
-        for (((to, images), gradient), rectified) in rows {
-            let factors = a.iter().zip(b).zip(c).zip(&self.means);
-            for ((((to, value), gradient), rectified), (((a, b), c), mean)) in to
+            .zip(output.chunks(row));
+        for (((to, images), gradient), output) in rows {
+            let affine = self.means.iter().zip(&self.scales).zip(&self.shifts);
+            let factors = a.iter().zip(b).zip(c).zip(affine);
+            for ((((to, value), gradient), output), (((a, b), c), ((mean, scale), shift))) in to
                 .iter_mut()
                 .zip(images)
                 .zip(gradient)
-                .zip(rectified)
+                .zip(output)
                 .zip(factors)
             {
-                *to = a * passed(*gradient, *rectified) + b * (value - mean) + c;
+                let gradient = A::pass(*gradient, *output, value * scale + shift);
+                *to = a * gradient + b * (value - mean) + c;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kernels::{Conv2dOptions, add_bias, conv2d};
+use kernels::{Activation, Conv2dOptions, add_bias, conv2d};
 
 use crate::trace::{self, Window};
 use crate::{Init, LayerKind};
@@ -92,7 +92,7 @@ impl Conv2d {
         }
         let output = conv2d(images, self.weight.val(), self.options);
         match &self.bias {
-            Some(bias) => add_bias(output, bias.val(), false),
+            Some(bias) => add_bias(output, bias.val(), Activation::Identity),
             None => output,
         }
     }

@@ -14,7 +14,7 @@ pub use pool::{AvgPool2d, MaxPool2d, flatten, global_average};
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::Finish;
+use kernels::{Activation, Finish};
 
 use crate::{Init, trace};
 
@@ -44,7 +44,7 @@ impl ConvNorm {
     /// `relu(norm(conv(x)))`.
     pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
         let finish = Finish {
-            relu: true,
+            activation: Activation::Relu,
             ..Finish::default()
         };
         self.forward_with(x, finish)

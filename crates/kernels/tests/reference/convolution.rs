@@ -1,0 +1,209 @@
+//! Convolution.
+
+use burn::tensor::{Device, Tensor};
+use kernels::{Conv2dOptions, conv2d};
+use proptest::prelude::*;
+
+use crate::support::{PRECISIONS, Reference, TILED_TOLERANCE, TOLERANCE, assert_within};
+
+/// Calls `visit` with the indices of input, weight and output for every product of a convolution.
+fn for_each_product(
+    images: &Reference,
+    weight: &Reference,
+    output: &Reference,
+    options: Conv2dOptions,
+    mut visit: impl FnMut(usize, usize, usize),
+) {
+    let [n, filters, out_height, out_width] = output.shape;
+    let [_, group_channels, kernel_height, kernel_width] = weight.shape;
+    let [_, _, height, width] = images.shape;
+    let filters_a_group = filters / options.groups;
+    for image in 0..n {
+        for filter in 0..filters {
+            let first_channel = filter / filters_a_group * group_channels;
+            for (y, x) in (0..out_height).flat_map(|y| (0..out_width).map(move |x| (y, x))) {
+                for channel in 0..group_channels {
+                    for (ky, kx) in
+                        (0..kernel_height).flat_map(|ky| (0..kernel_width).map(move |kx| (ky, kx)))
+                    {
+                        let row = y * options.stride[0] + ky * options.dilation[0];
+                        let column = x * options.stride[1] + kx * options.dilation[1];
+                        let (Some(row), Some(column)) = (
+                            row.checked_sub(options.padding[0]),
+                            column.checked_sub(options.padding[1]),
+                        ) else {
+                            continue;
+                        };
+                        if row < height && column < width {
+                            visit(
+                                images.index([image, first_channel + channel, row, column]),
+                                weight.index([filter, channel, ky, kx]),
+                                output.index([image, filter, y, x]),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Convolution {
+    images: [usize; 4],
+    weight: [usize; 4],
+    options: Conv2dOptions,
+}
+
+/// Any convolution: few channels and many, with tails of every vector's width.
+fn convolution() -> impl Strategy<Value = Convolution> {
+    let channels = || prop_oneof![1..5usize, 5..40usize];
+    let sizes = (1..4usize, channels(), channels(), 3..12usize, 3..12usize);
+    let kernel = (1..6usize, 1..6usize);
+    let options = (
+        1..4usize,
+        1..3usize,
+        0..3usize,
+        0..3usize,
+        1..3usize,
+        1..4usize,
+    );
+    (sizes, kernel, options).prop_filter_map("the kernel fits", |(sizes, kernel, options)| {
+        let (n, channels, filters, height, width) = sizes;
+        let (sy, sx, py, px, dilation, groups) = options;
+        let options = Conv2dOptions {
+            stride: [sy, sx],
+            padding: [py, px],
+            dilation: [dilation, dilation],
+            groups,
+        };
+        options.output_size([height, width], [kernel.0, kernel.1])?;
+        Some(Convolution {
+            images: [n, channels * groups, height, width],
+            weight: [filters * groups, channels, kernel.0, kernel.1],
+            options,
+        })
+    })
+}
+
+/// Long sums, which are cut, in every kind of convolution.
+#[test]
+fn deep_convolutions_are_the_references() {
+    for (kernel, stride) in [(1, 1), (1, 2), (3, 2)] {
+        check(
+            &Convolution {
+                images: [2, 300, 5, 6],
+                weight: [70, 300, kernel, kernel],
+                options: Conv2dOptions {
+                    stride: [stride, stride],
+                    padding: [kernel / 2, kernel / 2],
+                    ..Conv2dOptions::default()
+                },
+            },
+            TOLERANCE,
+        );
+    }
+}
+
+/// 3x3 at stride 1 with the channels that tiles take, small images and large.
+fn tiled_convolution() -> impl Strategy<Value = Convolution> {
+    let sides = (1..20usize, 1..20usize, 0..3usize, 0..3usize);
+    (1..4usize, 1..4usize, 1..4usize, sides).prop_filter_map(
+        "the kernel fits",
+        |(n, channels, filters, (height, width, py, px))| {
+            let options = Conv2dOptions {
+                padding: [py, px],
+                ..Conv2dOptions::default()
+            };
+            options.output_size([height, width], [3, 3])?;
+            Some(Convolution {
+                images: [n, 16 * channels, height, width],
+                weight: [16 * filters, 16 * channels, 3, 3],
+                options,
+            })
+        },
+    )
+}
+
+/// Compares the convolution and both gradients with the reference.
+fn check(case: &Convolution, tolerance: f64) {
+    let images = Reference::noise(case.images, 1);
+    let weight = Reference::noise(case.weight, 2);
+    let [height, width] = case
+        .options
+        .output_size(
+            [case.images[2], case.images[3]],
+            [case.weight[2], case.weight[3]],
+        )
+        .unwrap();
+    let out_shape = [case.images[0], case.weight[0], height, width];
+    let output_gradient = Reference::noise(out_shape, 3);
+
+    let mut output = vec![0.0; output_gradient.values.len()];
+    let mut images_gradient = vec![0.0; images.values.len()];
+    let mut weight_gradient = vec![0.0; weight.values.len()];
+    for_each_product(
+        &images,
+        &weight,
+        &output_gradient,
+        case.options,
+        |i, w, o| {
+            output[o] += images.values[i] * weight.values[w];
+            images_gradient[i] += output_gradient.values[o] * weight.values[w];
+            weight_gradient[w] += output_gradient.values[o] * images.values[i];
+        },
+    );
+
+    let device = Device::flex().autodiff();
+    for precision in PRECISIONS {
+        let x = images.tensor_as(precision, &device).require_grad();
+        let w = weight.tensor_as(precision, &device).require_grad();
+        let y = conv2d(x.clone(), w.clone(), case.options);
+        assert_eq!(y.dims(), out_shape);
+        let weighted = y.clone() * output_gradient.tensor_as(precision, &device);
+        let gradients = weighted.sum().backward();
+
+        let close = |what: &str, found: Tensor<4>, expected: &[f64]| {
+            let what = format!("{precision:?} {what}");
+            assert_within(tolerance, &what, found.into_data(), expected);
+        };
+        close("output", y, &output);
+        close(
+            "gradient by the images",
+            x.grad(&gradients).unwrap(),
+            &images_gradient,
+        );
+        close(
+            "gradient by the weight",
+            w.grad(&gradients).unwrap(),
+            &weight_gradient,
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn conv2d_and_its_gradients_are_the_references(case in convolution()) {
+        check(&case, TOLERANCE);
+    }
+
+    #[test]
+    fn tiled_convolutions_are_the_references(case in tiled_convolution()) {
+        check(&case, TILED_TOLERANCE);
+    }
+}
+
+#[test]
+fn large_matrices_are_multiplied_whole() {
+    let case = Convolution {
+        images: [5, 192, 9, 6],
+        weight: [208, 192, 3, 3],
+        options: Conv2dOptions {
+            padding: [1, 1],
+            ..Conv2dOptions::default()
+        },
+    };
+    check(&case, TILED_TOLERANCE);
+}

@@ -1,0 +1,9 @@
+//! Every operation against a naive reference in f64, on random shapes, and its gradient against
+//! finite differences of that reference.
+
+mod convolution;
+mod edges;
+mod elementwise;
+mod normalization;
+mod pooling;
+mod support;

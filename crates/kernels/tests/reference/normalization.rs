@@ -1,0 +1,247 @@
+//! Batch normalisation.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use kernels::{Activation, Finish, batch_norm, batch_norm_train};
+
+use crate::support::{Reference, assert_close};
+
+const EPSILON: f64 = 1e-5;
+
+/// Mean and biased variance a channel.
+fn statistics(images: &Reference) -> Vec<(f64, f64)> {
+    let [n, channels, height, width] = images.shape;
+    (0..channels)
+        .map(|channel| {
+            let values: Vec<f64> = (0..n)
+                .flat_map(|image| {
+                    let start = images.index([image, channel, 0, 0]);
+                    images.values[start..start + height * width].to_vec()
+                })
+                .collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+            (mean, squares / values.len() as f64)
+        })
+        .collect()
+}
+
+fn normalized(images: &Reference, weight: &[f64], bias: &[f64]) -> Vec<f64> {
+    let [_, channels, height, width] = images.shape;
+    let statistics = statistics(images);
+    (0..images.values.len())
+        .map(|index| {
+            let channel = index / (height * width) % channels;
+            let (mean, variance) = statistics[channel];
+            let standard = (images.values[index] - mean) / (variance + EPSILON).sqrt();
+            standard * weight[channel] + bias[channel]
+        })
+        .collect()
+}
+
+#[test]
+fn batch_norm_in_training_is_the_reference() {
+    let images = Reference::noise([3, 4, 5, 2], 4);
+    let (weight, bias) = ([0.5, -1.0, 2.0, 1.5], [0.1, 0.2, -0.3, 0.0]);
+    let output_gradient = Reference::noise(images.shape, 5);
+    let device = Device::flex().autodiff();
+    let x = images.tensor(&device).require_grad();
+    let w = Tensor::<1>::from_data(weight.map(|v| v as f32), &device).require_grad();
+    let b = Tensor::<1>::from_data(bias.map(|v| v as f32), &device).require_grad();
+
+    let finish = Finish::default();
+    let result = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON, finish);
+    let gradients = (result.output.clone() * output_gradient.tensor(&device))
+        .sum()
+        .backward();
+
+    assert_close(
+        "output",
+        result.output.into_data(),
+        &normalized(&images, &weight, &bias),
+    );
+    let values = 3.0 * 5.0 * 2.0;
+    let expected = statistics(&images);
+    let means: Vec<f64> = expected.iter().map(|(mean, _)| *mean).collect();
+    let unbiased: Vec<f64> = expected
+        .iter()
+        .map(|(_, v)| v * values / (values - 1.0))
+        .collect();
+    assert_close("mean", result.mean.into_data(), &means);
+    assert_close("unbiased variance", result.variance.into_data(), &unbiased);
+
+    let objective = |images: &Reference, weight: &[f64], bias: &[f64]| -> f64 {
+        let output = normalized(images, weight, bias);
+        output
+            .iter()
+            .zip(&output_gradient.values)
+            .map(|(y, g)| y * g)
+            .sum()
+    };
+    let step = 1e-5;
+    let by_images: Vec<f64> = (0..images.values.len())
+        .map(|index| {
+            let moved = |by: f64| {
+                let mut moved = images.clone();
+                moved.values[index] += by;
+                objective(&moved, &weight, &bias)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    let by_weight: Vec<f64> = (0..4)
+        .map(|channel| {
+            let moved = |by: f64| {
+                let mut moved = weight;
+                moved[channel] += by;
+                objective(&images, &moved, &bias)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    let by_bias: Vec<f64> = (0..4)
+        .map(|channel| {
+            let moved = |by: f64| {
+                let mut moved = bias;
+                moved[channel] += by;
+                objective(&images, &weight, &moved)
+            };
+            (moved(step) - moved(-step)) / (2.0 * step)
+        })
+        .collect();
+    assert_close(
+        "gradient by the images",
+        x.grad(&gradients).unwrap().into_data(),
+        &by_images,
+    );
+    assert_close(
+        "gradient by the weight",
+        w.grad(&gradients).unwrap().into_data(),
+        &by_weight,
+    );
+    assert_close(
+        "gradient by the bias",
+        b.grad(&gradients).unwrap().into_data(),
+        &by_bias,
+    );
+}
+
+#[test]
+fn batch_norm_in_evaluation_uses_the_given_statistics() {
+    let images = Reference::noise([2, 2, 3, 3], 6);
+    let device = Device::flex();
+    let vector = |values: [f32; 2]| Tensor::<1>::from_data(values, &device);
+    let found = batch_norm(
+        images.tensor(&device),
+        vector([2.0, 3.0]),
+        vector([0.5, -0.5]),
+        vector([0.25, -0.25]),
+        vector([4.0, 0.25]),
+        EPSILON,
+        Finish::default(),
+    );
+    let expected: Vec<f64> = (0..images.values.len())
+        .map(|index| {
+            let (weight, bias, mean, variance) = match index / 9 % 2 {
+                0 => (2.0, 0.5, 0.25, 4.0),
+                _ => (3.0, -0.5, -0.25, 0.25),
+            };
+            (images.values[index] - mean) / (variance + EPSILON).sqrt() * weight + bias
+        })
+        .collect();
+    assert_close("output", found.into_data(), &expected);
+}
+
+#[test]
+fn the_variance_of_a_single_value_is_zero_and_not_nan() {
+    let device = Device::flex().autodiff();
+    let images = Tensor::<4>::ones([1, 2, 1, 1], &device);
+    let one = Tensor::<1>::ones([2], &device);
+    let result = batch_norm_train(images, one.clone(), one, EPSILON, Finish::default());
+    assert_close("variance", result.variance.into_data(), &[0.0, 0.0]);
+}
+
+/// What follows a normalisation in the same pass, and a fork, is what Burn's own operations make of
+/// it, and so are the gradients.
+#[test]
+fn what_follows_a_normalisation_is_what_burn_computes() {
+    use burn::tensor::activation::{relu, silu};
+
+    check_finish(Activation::Relu, true, relu);
+    check_finish(Activation::Relu, false, relu);
+    check_finish(Activation::Silu, true, silu);
+    check_finish(Activation::Silu, false, silu);
+    check_finish(Activation::Identity, true, |x| x);
+}
+
+/// `activation(norm(x) + x)`, or without the sum.
+fn check_finish(activation: Activation, adds: bool, activate: fn(Tensor<4>) -> Tensor<4>) {
+    let device = Device::flex().autodiff();
+    let images = Reference::noise([3, 20, 5, 7], 8);
+    let output_gradient = Reference::noise(images.shape, 9).tensor(&device);
+    let ones = || Tensor::<1>::ones([20], &device).require_grad();
+    let run = |fused: bool| {
+        let (x, w, b) = (images.tensor(&device).require_grad(), ones(), ones());
+        // One operation more, so that the fork is not at a leaf.
+        let fork = batch_norm_train(x.clone(), ones(), ones(), EPSILON, Finish::default()).output;
+        let finish = |is_fused: bool| match is_fused {
+            true => Finish {
+                residual: adds.then(|| fork.clone()),
+                activation,
+            },
+            false => Finish::default(),
+        };
+        let norm = batch_norm_train(fork.clone(), w.clone(), b.clone(), EPSILON, finish(fused));
+        let y = match fused {
+            true => norm.output,
+            false if adds => activate(norm.output + fork.clone()),
+            false => activate(norm.output),
+        };
+        let gradients = (y.clone() * output_gradient.clone()).sum().backward();
+        let of = |t: &Tensor<1>| t.grad(&gradients).unwrap().into_data();
+        [
+            y.into_data(),
+            x.grad(&gradients).unwrap().into_data(),
+            of(&w),
+            of(&b),
+        ]
+    };
+    for (fused, apart) in run(true).into_iter().zip(run(false)) {
+        let apart: Vec<f64> = apart.iter::<f64>().collect();
+        assert_close("fused", fused, &apart);
+    }
+}
+
+#[test]
+fn a_scale_may_be_used_twice() {
+    let device = Device::flex().autodiff();
+    let images = Reference::noise([2, 3, 4, 5], 18).tensor(&device);
+    let gamma = Tensor::<1>::ones([3], &device).require_grad();
+    let (scale, shift) = (gamma.clone() * 2.0, gamma.clone() * 0.5);
+    let norm = |x| {
+        let (scale, shift) = (scale.clone(), shift.clone());
+        batch_norm_train(x, scale, shift, EPSILON, Finish::default()).output
+    };
+    let y = norm(norm(images.clone()));
+    let gradients = (y * images).sum().backward();
+    assert_eq!(gamma.grad(&gradients).unwrap().dims(), [3]);
+}
+
+#[test]
+fn large_values_have_a_variance_or_show() {
+    let device = Device::flex().autodiff();
+    let norm = |large: f32| {
+        // More values than are averaged for a start.
+        let values: Vec<f32> = (0..64).map(|i| if i == 1 { large } else { 0.0 }).collect();
+        let images = Tensor::<4>::from_data(TensorData::new(values, [1, 1, 8, 8]), &device);
+        let one = Tensor::<1>::ones([1], &device);
+        batch_norm_train(images, one.clone(), one, EPSILON, Finish::default())
+    };
+    let variance: f32 = norm(3e19).variance.into_scalar();
+    let expected = 9e38 / 64.0;
+    assert!(
+        (f64::from(variance) / expected - 1.0).abs() < 1e-4,
+        "{variance}"
+    );
+    let output: Vec<f32> = norm(3e38).output.into_data().try_to_vec().unwrap();
+    assert!(output.iter().all(|value| value.is_nan()));
+}
