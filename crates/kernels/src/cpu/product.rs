@@ -13,11 +13,11 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::dispatch::lanes;
+use super::dispatch::{dispatch, lanes};
 
 /// Vectors in a row of accumulators where there are enough columns.
 pub(crate) const VECTORS: usize = 2;
@@ -31,23 +31,24 @@ pub(crate) const fn rows_of<S: Simd>() -> usize {
     }
 }
 
-/// The same sum for each of `R` rows: over all taps, a row's values times the panel.
+/// The same sum for each of `R` rows: over all taps, a row's values from `start` on times the panel.
 ///
 /// # Safety
 ///
-/// Every pointer of `rows` can be read for `depth` values, and `panel` for `rows.len() * depth * V`
+/// Every pointer of `rows` can be read for `start + depth` values, and `panel` for `rows.len() * depth * V`
 /// vectors.
 #[inline(always)]
 pub(crate) unsafe fn rows_product<S: Simd, const R: usize, const V: usize>(
     simd: S,
     rows: &[[*const f32; R]],
+    start: usize,
     depth: usize,
     panel: *const f32,
 ) -> [[S::f32s; V]; R] {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     let mut vectors = panel.cast::<S::f32s>();
     for tap in rows {
-        for index in 0..depth {
+        for index in start..start + depth {
             let mut right = [simd.splat_f32s(0.0); V];
             for (v, vector) in right.iter_mut().enumerate() {
                 // SAFETY: within the panel by the caller's promise.
@@ -313,7 +314,11 @@ unsafe fn copy_rows(
 ///
 /// `from` can be read for `columns` values.
 #[inline(always)]
-unsafe fn load<S: Simd, const V: usize>(simd: S, from: *const f32, columns: usize) -> [S::f32s; V] {
+pub(crate) unsafe fn load<S: Simd, const V: usize>(
+    simd: S,
+    from: *const f32,
+    columns: usize,
+) -> [S::f32s; V] {
     let mut vectors = [simd.splat_f32s(0.0); V];
     for (v, vector) in vectors.iter_mut().enumerate() {
         let start = v * S::F32_LANES;
@@ -476,6 +481,39 @@ pub(crate) unsafe fn multiply_rows<S: Simd>(simd: S, rows: Rows, matrices: &Pane
     }
 }
 
+/// Rows, one after the other, times the only matrix.
+pub(crate) fn multiply(rows: &[f32], products: &mut [f32], matrix: &Panels) {
+    struct Multiply<'a> {
+        rows: &'a [f32],
+        products: &'a mut [f32],
+        matrix: &'a Panels,
+    }
+
+    impl WithSimd for Multiply<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let rows = Rows {
+                from: self.rows.as_ptr(),
+                from_step: self.matrix.depth,
+                to: self.products.as_mut_ptr(),
+                to_step: self.matrix.columns,
+                count: self.products.len() / self.matrix.columns,
+            };
+            assert_eq!(self.rows.len(), rows.count * rows.from_step);
+            // SAFETY: as many rows on both sides, of as many values as the matrix is deep and wide.
+            unsafe { multiply_rows(simd, rows, self.matrix, 0) };
+        }
+    }
+
+    dispatch(Multiply {
+        rows,
+        products,
+        matrix,
+    });
+}
+
 impl Rows {
     /// # Safety
     ///
@@ -537,7 +575,7 @@ impl Rows {
             for (row, left) in left[0].iter_mut().enumerate() {
                 *left = from.add(row * self.from_step);
             }
-            let mut sums = rows_product::<S, R, V>(simd, &left, depth, panel.values);
+            let mut sums = rows_product::<S, R, V>(simd, &left, 0, depth, panel.values);
             if adds {
                 for (row, sum) in sums.iter_mut().enumerate() {
                     let before = load::<S, V>(simd, to.add(row * self.to_step), panel.columns);

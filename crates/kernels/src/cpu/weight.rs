@@ -4,9 +4,9 @@ use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::direct::Tap;
 use super::layout::{ImagesShape, contiguous, tensor_of};
 use super::product::Panels;
+use super::sweep::Tap;
 use crate::Conv2dOptions;
 
 /// The shape of a convolution's weight.
@@ -139,23 +139,5 @@ impl Weight {
             })
         };
         (0..groups).map(matrix).collect()
-    }
-
-    /// The taps by which the pixel `start`, and every one a multiple of the stride from it, reaches
-    /// an output pixel; the offset is to that pixel from the multiple.
-    pub fn taps_that_reach(&self, start: [usize; 2], options: Conv2dOptions) -> Vec<Tap> {
-        let distance = |place: usize, axis: usize| {
-            (start[axis] + options.padding[axis]) as isize
-                - (place * options.dilation[axis]) as isize
-        };
-        let stride = options.stride.map(|stride| stride as isize);
-        let mut taps = self.shape.every_tap(distance);
-        taps.retain(|tap| (0..2).all(|axis| tap.offset[axis] % stride[axis] == 0));
-        for tap in &mut taps {
-            for (offset, stride) in tap.offset.iter_mut().zip(stride) {
-                *offset /= stride;
-            }
-        }
-        taps
     }
 }
