@@ -9,13 +9,15 @@
     reason = "rows are pointers into the images, and threads write different pixels of one output"
 )]
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
-use super::product::{Panel, Panels, VECTORS, rows_of, rows_product, store};
+use super::product::{Panel, Panels, VECTORS, panels_of_tasks, rows_of, rows_product, store};
 use super::sweep::Sweep;
 use super::target::Target;
 use super::weight::Weight;
@@ -78,17 +80,26 @@ impl Operands<'_> {
         let pixels = self.to.n * sweep.grid[0] * sweep.grid[1];
         assert!(self.source.len() >= self.from.values());
         let zeros = Buffer::zeros(self.from.channels);
-        let rows = dispatch(Rows) * BLOCK;
-        (0..pixels.div_ceil(rows)).into_par_iter().for_each(|task| {
-            let first = task * rows;
-            dispatch(Task {
-                sweep,
-                operands: self,
-                zeros: &zeros,
-                first,
-                count: rows.min(pixels - first),
+        let (step, most) = (dispatch(Rows), dispatch(Rows) * BLOCK);
+        // Tasks of nearly the same size, and no more than fit.
+        let size = pixels.div_ceil(pixels.div_ceil(most).max(1));
+        let size = size.next_multiple_of(step).max(step);
+        let panels = self.groups * self.panels[0].count();
+        let parts = panels_of_tasks(pixels.div_ceil(size), panels);
+        (0..pixels)
+            .into_par_iter()
+            .step_by(size)
+            .flat_map(|first| parts.par_iter().map(move |panels| (first, panels)))
+            .for_each(|(first, panels)| {
+                dispatch(Task {
+                    sweep,
+                    operands: self,
+                    zeros: &zeros,
+                    first,
+                    count: size.min(pixels - first),
+                    panels: panels.clone(),
+                });
             });
-        });
     }
 }
 
@@ -103,13 +114,15 @@ impl WithSimd for Rows {
     }
 }
 
-/// Pixels of the grid that one thread computes.
+/// Pixels of the grid that one thread computes, of some of the output's channels.
 struct Task<'a> {
     sweep: &'a Sweep,
     operands: &'a Operands<'a>,
     zeros: &'a [f32],
     first: usize,
     count: usize,
+    /// Of all groups, one after the other.
+    panels: Range<usize>,
 }
 
 impl WithSimd for Task<'_> {
@@ -132,31 +145,27 @@ impl Task<'_> {
         let taps = self.sweep.taps.len();
         let targets = self.targets::<R>();
         let rows = self.rows::<R>();
-        for (group, panels) in self.operands.panels.iter().enumerate() {
-            let start = group * channels;
+        let panels = self.operands.panels[0].count();
+        for index in self.panels.clone() {
+            let (group, index) = (index / panels, index % panels);
+            let panels = &self.operands.panels[group];
             assert_eq!(panels.depth(), taps * channels);
             assert_eq!(panels.lanes(), S::F32_LANES);
+            let panel = panels.panel(index);
+            let start = group * channels;
             let channel = group * (self.operands.to.channels / self.operands.groups);
-            for panel in (0..panels.count()).map(|index| panels.panel(index)) {
-                for (number, targets) in targets.iter().enumerate() {
-                    let rows = &rows[number * taps..(number + 1) * taps];
-                    // SAFETY: `rows` made the pointers for the channels of all groups, and the panel
-                    // has as many rows as `taps` times those of one.
-                    unsafe {
-                        if panel.vectors == VECTORS {
-                            let sums = rows_product::<S, R, VECTORS>(
-                                simd,
-                                rows,
-                                start,
-                                channels,
-                                panel.values,
-                            );
-                            self.write(simd, sums, targets, channel, panel);
-                        } else {
-                            let sums =
-                                rows_product::<S, R, 1>(simd, rows, start, channels, panel.values);
-                            self.write(simd, sums, targets, channel, panel);
-                        }
+            for (number, targets) in targets.iter().enumerate() {
+                let rows = &rows[number * taps..(number + 1) * taps];
+                // SAFETY: `rows` made the pointers for the channels of all groups, and the panel has
+                // as many rows as `taps` times those of one.
+                unsafe {
+                    let from = panel.values;
+                    if panel.vectors == VECTORS {
+                        let sums = rows_product::<S, R, VECTORS>(simd, rows, start, channels, from);
+                        self.write(simd, sums, targets, channel, panel);
+                    } else {
+                        let sums = rows_product::<S, R, 1>(simd, rows, start, channels, from);
+                        self.write(simd, sums, targets, channel, panel);
                     }
                 }
             }
@@ -167,7 +176,7 @@ impl Task<'_> {
     ///
     /// # Safety
     ///
-    /// No other thread writes these pixels.
+    /// No other thread writes these channels of these pixels.
     #[inline(always)]
     unsafe fn write<S: Simd, const R: usize, const V: usize>(
         &self,

@@ -66,7 +66,7 @@ impl CnnOps for Flex {
             Buffer::zeros(shape.values())
         } else if narrow::fits(weight.shape, options) {
             narrow::forward(&images, &weight, options)
-        } else if winograd::fits(weight.shape, options) {
+        } else if winograd::fits(weight.shape, shape, options) {
             winograd::forward(&images, &weight, options)
         } else if pointwise::fits(weight.shape, options) {
             pointwise::forward(&images, &weight)
@@ -263,7 +263,7 @@ impl CnnGradients for Flex {
                 wanted.images.then(|| Buffer::zeros(images.shape.values())),
                 wanted.weight.then(|| Buffer::zeros(weight.shape.values())),
             )
-        } else if winograd::fits(weight.shape, options) && wanted.weight {
+        } else if winograd::fits(weight.shape, output_gradient.shape, options) && wanted.weight {
             let (of_images, of_weight) =
                 winograd::gradients(&images, &weight, &output_gradient, options, wanted.images);
             (of_images, Some(of_weight))
@@ -557,8 +557,8 @@ mod tests {
     /// Images, channels, filters, side, kernel, stride, groups: one for each way to compute.
     const SHAPES: [[usize; 7]; 8] = [
         [2, 3, 20, 9, 3, 1, 1],
-        [2, 32, 48, 7, 3, 1, 1],
-        [2, 192, 192, 5, 3, 1, 1],
+        [6, 32, 48, 7, 3, 1, 1],
+        [11, 192, 192, 5, 3, 1, 1],
         [2, 24, 40, 9, 3, 2, 1],
         [2, 300, 70, 6, 1, 1, 1],
         [2, 24, 36, 7, 5, 1, 3],
