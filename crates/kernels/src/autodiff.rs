@@ -82,7 +82,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
             OpsKind::Tracked(mut prep) => {
                 let state = (prep.checkpoint(&images), prep.checkpoint(&weight), options);
                 let output =
-                    B::conv2d_forward(images.into_primitive(), weight.into_primitive(), options);
+                    B::conv2d_tracked(images.into_primitive(), weight.into_primitive(), options);
                 prep.finish(state, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::conv2d_forward(

@@ -161,6 +161,15 @@ impl<B: Backend> Optional<B> {
 
 /// What the gradients of [`CnnOps`] are computed with, on a backend without autodiff.
 pub trait CnnGradients: Backend {
+    /// [`CnnOps::conv2d_forward`] in training, where the weight is about to change.
+    fn conv2d_tracked(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: Conv2dOptions,
+    ) -> FloatTensor<Self> {
+        portable::conv2d_forward::<Self>(images, weight, options)
+    }
+
     /// The gradients of a convolution by its images and by its weight, where they are wanted.
     fn conv2d_gradients(
         images: FloatTensor<Self>,

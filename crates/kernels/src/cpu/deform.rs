@@ -50,7 +50,7 @@ impl Deformed<'_> {
         let to = self.output_shape();
         let mut output = Buffer::new(to.values());
         let grid = self.grid();
-        let panels = &self.weight.panels(&grid.taps, 1)[0];
+        let panels = &self.weight.all_panels(1)[0];
         let pixels = self.pixels_at_a_time();
         output
             .par_chunks_mut(pixels * to.channels)

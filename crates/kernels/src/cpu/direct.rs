@@ -37,7 +37,7 @@ pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) 
         to: shape,
         groups: options.groups,
         target: Target::new(&mut output),
-        panels: &weight.panels(&sweep.taps, options.groups),
+        panels: &weight.all_panels(options.groups),
     };
     operands.run(&sweep);
     output

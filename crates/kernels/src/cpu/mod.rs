@@ -21,6 +21,7 @@ mod layout;
 mod lrn;
 mod narrow;
 mod norm;
+mod packed;
 mod patches;
 mod pointwise;
 mod pool;
@@ -60,22 +61,7 @@ impl CnnOps for Flex {
         if !are_f32([&images, &weight]) || has_uneven_groups(&weight, options) {
             return portable::conv2d_forward::<Self>(images, weight, options);
         }
-        let (images, weight) = (Images::of(images), Weight::of(weight));
-        let shape = weight.shape.output_shape(images.shape, options);
-        let values = if images.shape.values() == 0 || shape.values() == 0 {
-            Buffer::zeros(shape.values())
-        } else if narrow::fits(weight.shape, options) {
-            narrow::forward(&images, &weight, options)
-        } else if winograd::fits(weight.shape, shape, options) {
-            winograd::forward(&images, &weight, options)
-        } else if pointwise::fits(weight.shape, options) {
-            pointwise::forward(&images, &weight)
-        } else if patches::fits(weight.shape, options) {
-            patches::forward(&images, &weight, options)
-        } else {
-            direct::forward(&images, &weight, options)
-        };
-        shape.tensor(values)
+        convolve(&Images::of(images), &Weight::kept(weight), options)
     }
 
     fn deform_conv2d_forward(
@@ -240,6 +226,18 @@ impl CnnOps for Flex {
 }
 
 impl CnnGradients for Flex {
+    fn conv2d_tracked(
+        images: FlexTensor,
+        weight: FlexTensor,
+        options: Conv2dOptions,
+    ) -> FlexTensor {
+        if !are_f32([&images, &weight]) || has_uneven_groups(&weight, options) {
+            return portable::conv2d_forward::<Self>(images, weight, options);
+        }
+        packed::forget();
+        convolve(&Images::of(images), &Weight::of(weight), options)
+    }
+
     fn conv2d_gradients(
         images: FlexTensor,
         weight: FlexTensor,
@@ -522,6 +520,24 @@ impl CnnGradients for Flex {
             portable::add_images::<Self>(left, right)
         }
     }
+}
+
+fn convolve(images: &Images, weight: &Weight, options: Conv2dOptions) -> FlexTensor {
+    let shape = weight.shape.output_shape(images.shape, options);
+    let values = if images.shape.values() == 0 || shape.values() == 0 {
+        Buffer::zeros(shape.values())
+    } else if narrow::fits(weight.shape, options) {
+        narrow::forward(images, weight, options)
+    } else if winograd::fits(weight.shape, shape, options) {
+        winograd::forward(images, weight, options)
+    } else if pointwise::fits(weight.shape, options) {
+        pointwise::forward(images, weight)
+    } else if patches::fits(weight.shape, options) {
+        patches::forward(images, weight, options)
+    } else {
+        direct::forward(images, weight, options)
+    };
+    shape.tensor(values)
 }
 
 /// Whether groups have fewer channels than the products' columns, and not as many filters: then

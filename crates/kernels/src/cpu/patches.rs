@@ -33,8 +33,7 @@ pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) 
         kernel: weight.shape.kernel,
         options,
     };
-    let taps = weight.shape.every_tap(|_, _| 0);
-    let panels = &weight.panels(&taps, 1)[0];
+    let panels = &weight.all_panels(1)[0];
     let lines = patches.lines();
     output
         .par_chunks_mut(lines * to.width * to.channels)

@@ -16,8 +16,7 @@ pub(crate) fn fits(shape: WeightShape, options: Conv2dOptions) -> bool {
 
 /// The convolution of `images` with `weight`.
 pub(crate) fn forward(images: &Images, weight: &Weight) -> Buffer {
-    let taps = weight.shape.every_tap(|_, _| 0);
-    multiply_pixels(images, &weight.panels(&taps, 1)[0], weight.shape.filters)
+    multiply_pixels(images, &weight.all_panels(1)[0], weight.shape.filters)
 }
 
 /// The gradient by images.

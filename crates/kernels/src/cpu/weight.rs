@@ -1,10 +1,13 @@
 //! The weight of a convolution, in the orders that products want.
 
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::layout::{ImagesShape, contiguous, tensor_of};
+use super::packed::{self, Order};
 use super::product::Panels;
 use super::sweep::Tap;
 use crate::Conv2dOptions;
@@ -87,14 +90,44 @@ impl WeightShape {
 pub(crate) struct Weight {
     tensor: FlexTensor,
     pub shape: WeightShape,
+    /// Whether it is kept in the orders that it is put in.
+    is_kept: bool,
 }
 
 impl Weight {
     /// The same values, contiguous.
     pub fn of(tensor: FlexTensor) -> Self {
         let shape = WeightShape::of(&tensor);
-        let tensor = contiguous(tensor);
-        Self { tensor, shape }
+        Self {
+            tensor: contiguous(tensor),
+            shape,
+            is_kept: false,
+        }
+    }
+
+    /// A weight that is likely used again as it is.
+    pub fn kept(tensor: FlexTensor) -> Self {
+        Self {
+            is_kept: true,
+            ..Self::of(tensor)
+        }
+    }
+
+    /// What `pack` makes of the weight, or made of it before.
+    pub fn in_order(&self, order: Order, pack: impl FnOnce() -> Vec<Panels>) -> Arc<Vec<Panels>> {
+        if self.is_kept {
+            packed::keep(&self.tensor, order, pack)
+        } else {
+            Arc::new(pack())
+        }
+    }
+
+    /// Each group's matrix from the values of all taps to its filters.
+    pub fn all_panels(&self, groups: usize) -> Arc<Vec<Panels>> {
+        self.in_order(Order::Taps(groups), || {
+            let taps = self.shape.every_tap(|_, _| 0);
+            self.panels(&taps, groups)
+        })
     }
 
     /// The values, in the weight's own order.
@@ -102,8 +135,7 @@ impl Weight {
         &self.tensor.storage()[..self.shape.values()]
     }
 
-    /// Each group's matrix from the values of these taps to its filters.
-    pub fn panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
+    fn panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
         let WeightShape {
             filters, channels, ..
         } = self.shape;

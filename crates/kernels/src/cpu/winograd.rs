@@ -23,6 +23,7 @@ use rayon::prelude::*;
 use super::buffer::Buffer;
 use super::dispatch::{dispatch, lanes};
 use super::layout::{Images, ImagesShape};
+use super::packed::Order;
 use super::product::{Near, OuterProducts, Pairs, Panels, Rows, multiply_rows, rows_at_a_time};
 use super::shares::in_shares;
 use super::target::Target;
@@ -69,10 +70,13 @@ pub(crate) fn fits(shape: WeightShape, to: ImagesShape, options: Conv2dOptions) 
 pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) -> Buffer {
     let shape = weight.shape.output_shape(images.shape, options);
     let mut output = Buffer::new(shape.values());
+    let planes = weight.in_order(Order::Planes, || {
+        vec![planes_of(weight, Direction::ToFilters)]
+    });
     let forward = Forward {
         tiling: Tiling::new(images.shape, shape, options),
         images: images.values(),
-        matrices: planes_of(weight, Direction::ToFilters),
+        matrices: &planes[0],
         output: Target::new(&mut output),
     };
     forward.run(is_large(weight.shape));
@@ -400,7 +404,7 @@ impl Rows {
 struct Forward<'a> {
     tiling: Tiling,
     images: &'a [f32],
-    matrices: Panels,
+    matrices: &'a Panels,
     output: Target<'a>,
 }
 
@@ -502,7 +506,7 @@ impl ForwardTask<'_> {
             // SAFETY: the tiles are this task's, and their rows lie one behind the other.
             unsafe {
                 let rows = Rows::between(self.inputs, self.outputs, plane, &self.tiles);
-                let matrices = &self.forward.matrices;
+                let matrices = self.forward.matrices;
                 multiply_rows(simd, rows, matrices, plane, 0..matrices.count());
             }
         }
