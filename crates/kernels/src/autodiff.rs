@@ -14,9 +14,12 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 use burn::tensor::Shape;
 
 use crate::ops::{
-    Activated, CnnGradients, CnnOps, MaxPooled, Normalization, Residual, WantedGradients,
+    Activated, CnnGradients, CnnOps, Deformed, MaxPooled, Normalization, Optional, WantedGradients,
 };
-use crate::{Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions};
+use crate::{
+    Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
+    Pool2dOptions,
+};
 
 thread_local! {
     /// Nodes that have a gradient from an operation of ours, and have not been passed yet.
@@ -79,7 +82,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
             OpsKind::Tracked(mut prep) => {
                 let state = (prep.checkpoint(&images), prep.checkpoint(&weight), options);
                 let output =
-                    B::conv2d_forward(images.into_primitive(), weight.into_primitive(), options);
+                    B::conv2d_tracked(images.into_primitive(), weight.into_primitive(), options);
                 prep.finish(state, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::conv2d_forward(
@@ -90,11 +93,63 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         }
     }
 
+    fn deform_conv2d_forward(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        offsets: FloatTensor<Self>,
+        mask: Optional<Self>,
+        options: DeformConv2dOptions,
+    ) -> FloatTensor<Self> {
+        // The two differ in the number of their parents, which is part of a type.
+        macro_rules! deform {
+            ($backward:expr, [$($parent:expr),*], $mask:expr) => {{
+                let prepared = $backward
+                    .prepare::<C>([$($parent.node()),*])
+                    .compute_bound()
+                    .stateful();
+                match prepared {
+                    OpsKind::Tracked(mut prep) => {
+                        let ids = vec![$(prep.checkpoint(&$parent)),*];
+                        let output = B::deform_conv2d_forward(
+                            images.into_primitive(),
+                            weight.into_primitive(),
+                            offsets.into_primitive(),
+                            $mask,
+                            options,
+                        );
+                        prep.finish((ids, options), output)
+                    }
+                    OpsKind::UnTracked(prep) => prep.finish(B::deform_conv2d_forward(
+                        images.into_primitive(),
+                        weight.into_primitive(),
+                        offsets.into_primitive(),
+                        $mask,
+                        options,
+                    )),
+                }
+            }};
+        }
+        match mask {
+            Optional::None => {
+                deform!(
+                    DeformConv2dBackward,
+                    [images, weight, offsets],
+                    Optional::None
+                )
+            }
+            Optional::Some(mask) => deform!(
+                MaskedDeformConv2dBackward,
+                [images, weight, offsets, mask],
+                Optional::Some(mask.into_primitive())
+            ),
+        }
+    }
+
     fn batch_norm_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         epsilon: f64,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
@@ -148,13 +203,13 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
             }};
         }
         let (output, mean, variance) = match residual {
-            Residual::None => {
-                normalize!(BatchNormBackward, [images, weight, bias], Residual::None)
+            Optional::None => {
+                normalize!(BatchNormBackward, [images, weight, bias], Optional::None)
             }
-            Residual::Added(residual) => normalize!(
+            Optional::Some(residual) => normalize!(
                 BatchNormAddBackward,
                 [images, weight, bias, residual],
-                Residual::Added(residual.into_primitive())
+                Optional::Some(residual.into_primitive())
             ),
         };
         (output, Self::from_inner(mean), Self::from_inner(variance))
@@ -214,7 +269,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
     fn gate_channels_forward(
         images: FloatTensor<Self>,
         gates: FloatTensor<Self>,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         rectifies: bool,
     ) -> FloatTensor<Self> {
         // The two differ in the number of their parents, which is part of a type.
@@ -245,11 +300,11 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
             }};
         }
         match residual {
-            Residual::None => gate!(GateBackward, [images, gates], Residual::None),
-            Residual::Added(residual) => gate!(
+            Optional::None => gate!(GateBackward, [images, gates], Optional::None),
+            Optional::Some(residual) => gate!(
                 GateAddBackward,
                 [images, gates, residual],
-                Residual::Added(residual.into_primitive())
+                Optional::Some(residual.into_primitive())
             ),
         }
     }
@@ -378,6 +433,79 @@ impl<B: CnnOps + CnnGradients> Backward<B, 2> for Conv2dBackward {
         let (of_images, of_weight) =
             B::conv2d_gradients(images, weight, output_gradient, options, wanted);
         register!(grads, ops.node, images_node => of_images, weight_node => of_weight);
+    }
+}
+
+/// Images, weight, offsets, and the mask where there is one.
+type DeformState = (Vec<NodeId>, DeformConv2dOptions);
+
+fn deformed<B: Backend>(
+    (ids, options): DeformState,
+    checkpointer: &mut Checkpointer,
+) -> Deformed<B> {
+    let mut tensors = ids
+        .into_iter()
+        .map(|id| checkpointer.retrieve_node_output(id));
+    let mut next = || tensors.next().expect("three operands at least");
+    Deformed {
+        images: next(),
+        weight: next(),
+        offsets: next(),
+        mask: tensors.next(),
+        options,
+    }
+}
+
+#[derive(Debug)]
+struct DeformConv2dBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 3> for DeformConv2dBackward {
+    type State = DeformState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [images, weight, offsets] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let deformed = deformed::<B>(ops.state, checkpointer);
+        let gradients = B::deform_conv2d_gradients(deformed, output_gradient);
+        register!(
+            grads,
+            ops.node,
+            images => Some(gradients.images),
+            weight => Some(gradients.weight),
+            offsets => Some(gradients.offsets),
+        );
+    }
+}
+
+#[derive(Debug)]
+struct MaskedDeformConv2dBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 4> for MaskedDeformConv2dBackward {
+    type State = DeformState;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [images, weight, offsets, mask] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let deformed = deformed::<B>(ops.state, checkpointer);
+        let gradients = B::deform_conv2d_gradients(deformed, output_gradient);
+        register!(
+            grads,
+            ops.node,
+            images => Some(gradients.images),
+            weight => Some(gradients.weight),
+            offsets => Some(gradients.offsets),
+            mask => gradients.mask,
+        );
     }
 }
 

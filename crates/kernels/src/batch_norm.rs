@@ -3,7 +3,7 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use crate::ops::{CnnOps, Residual};
+use crate::ops::{CnnOps, Optional};
 use crate::{Activation, activate};
 
 /// What batch normalisation gives in training.
@@ -137,8 +137,8 @@ fn check(images: &Tensor<4>, of_channels: &[&Tensor<1>], finish: &Finish) {
     }
 }
 
-pub(crate) fn residual_of(residual: Option<Tensor<4>>) -> Residual<Dispatch> {
-    residual.map_or(Residual::None, |values| {
-        Residual::Added(values.into_dispatch())
+pub(crate) fn residual_of(residual: Option<Tensor<4>>) -> Optional<Dispatch> {
+    residual.map_or(Optional::None, |values| {
+        Optional::Some(values.into_dispatch())
     })
 }

@@ -41,6 +41,41 @@ impl Conv2dOptions {
         };
         Some([along(0)?, along(1)?])
     }
+
+    /// The `[height, width]` of the output of such images and such a weight. Burn checks that they fit
+    /// only on some backends.
+    ///
+    /// # Panics
+    ///
+    /// Where they do not.
+    pub(crate) fn check(self, images: [usize; 4], weight: [usize; 4]) -> [usize; 2] {
+        let [n, channels, height, width] = images;
+        let [filters, group, kernel_height, kernel_width] = weight;
+        let groups = self.groups;
+        assert!(
+            groups > 0 && channels == group * groups && filters.is_multiple_of(groups),
+            "images of {channels} channels do not fit a weight of {filters} filters by {group} \
+             channels in {groups} groups"
+        );
+        assert!(
+            (self.stride.iter().chain(&self.dilation)).all(|pixels| *pixels > 0),
+            "{self:?} has a stride or a dilation of zero"
+        );
+        let is_possible = |[height, width]: &[usize; 2]| {
+            [n, filters, *height, *width]
+                .into_iter()
+                .try_fold(size_of::<f32>(), usize::checked_mul)
+                .is_some_and(|bytes| bytes < isize::MAX as usize)
+        };
+        self.output_size([height, width], [kernel_height, kernel_width])
+            .filter(is_possible)
+            .unwrap_or_else(|| {
+                panic!(
+                    "a kernel of {kernel_height}x{kernel_width} with {self:?} does not fit images \
+                     of {height}x{width}"
+                )
+            })
+    }
 }
 
 impl From<Conv2dOptions> for ConvOptions<2> {
@@ -66,38 +101,10 @@ impl From<Conv2dOptions> for ConvOptions<2> {
 ///
 /// Where the shapes do not fit each other.
 pub fn conv2d(images: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
-    check(images.dims(), weight.dims(), options);
+    options.check(images.dims(), weight.dims());
     Tensor::from_dispatch(Dispatch::conv2d_forward(
         images.into_dispatch(),
         weight.into_dispatch(),
         options,
     ))
-}
-
-/// Burn checks these only on some backends.
-fn check(images: [usize; 4], weight: [usize; 4], options: Conv2dOptions) {
-    let [n, channels, height, width] = images;
-    let [filters, group, kernel_height, kernel_width] = weight;
-    let groups = options.groups;
-    assert!(
-        groups > 0 && channels == group * groups && filters.is_multiple_of(groups),
-        "images of {channels} channels do not fit a weight of {filters} filters by {group} channels \
-         in {groups} groups"
-    );
-    assert!(
-        (options.stride.iter().chain(&options.dilation)).all(|pixels| *pixels > 0),
-        "{options:?} has a stride or a dilation of zero"
-    );
-    let output = options.output_size([height, width], [kernel_height, kernel_width]);
-    let is_possible = output.is_some_and(|[height, width]| {
-        [n, filters, height, width]
-            .into_iter()
-            .try_fold(size_of::<f32>(), usize::checked_mul)
-            .is_some_and(|bytes| bytes < isize::MAX as usize)
-    });
-    assert!(
-        is_possible,
-        "a kernel of {kernel_height}x{kernel_width} with {options:?} does not fit images of \
-         {height}x{width}"
-    );
 }

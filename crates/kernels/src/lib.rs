@@ -26,6 +26,7 @@ mod bias;
 mod concat;
 mod conv2d;
 mod cpu;
+mod deform;
 mod gate;
 mod lrn;
 mod ops;
@@ -38,11 +39,12 @@ pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use bias::add_bias;
 pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d};
+pub use deform::{DeformConv2dOptions, deform_conv2d};
 pub use gate::gate_channels;
 pub use lrn::{LocalResponseNorm, local_response_norm};
 pub use ops::{
-    Activated, BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual,
-    WantedGradients,
+    Activated, BatchNormGradients, CnnGradients, CnnOps, Deformed, DeformedGradients, MaxPooled,
+    Normalization, Optional, WantedGradients,
 };
 pub use pool::{Pool2dOptions, avg_pool2d, global_average, max_pool2d};
 pub use shortcut::{IdentityShortcut, identity_shortcut};

@@ -14,7 +14,8 @@ use burn::backend::{Backend, ExtensionType, backend_extension};
 use burn::tensor::Shape;
 
 use crate::{
-    Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions, portable,
+    Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
+    Pool2dOptions, portable,
 };
 
 /// The operations of a convolutional network that Kiln computes itself.
@@ -37,13 +38,25 @@ pub trait CnnOps: Backend {
         portable::conv2d_forward::<Self>(images, weight, options)
     }
 
+    /// Convolution whose taps are moved by `offsets` `[n, 2 · offset groups · taps, h', w']` and
+    /// weighted by `mask` `[n, offset groups · taps, h', w']`.
+    fn deform_conv2d_forward(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        offsets: FloatTensor<Self>,
+        #[extension_type] mask: Optional<Self>,
+        options: DeformConv2dOptions,
+    ) -> FloatTensor<Self> {
+        portable::deform_conv2d_forward::<Self>(images, weight, offsets, mask, options)
+    }
+
     /// Batch normalisation by the batch's statistics, plus the residual, activated: the output, the
     /// mean and the biased variance. With [`Activation::Silu`] there is no residual.
     fn batch_norm_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        #[extension_type] residual: Residual<Self>,
+        #[extension_type] residual: Optional<Self>,
         epsilon: f64,
         activation: Activation,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
@@ -55,7 +68,7 @@ pub trait CnnOps: Backend {
         images: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
-        #[extension_type] residual: Residual<Self>,
+        #[extension_type] residual: Optional<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
         portable::affine_forward::<Self>(images, scale, shift, residual, activation)
@@ -85,7 +98,7 @@ pub trait CnnOps: Backend {
     fn gate_channels_forward(
         images: FloatTensor<Self>,
         gates: FloatTensor<Self>,
-        #[extension_type] residual: Residual<Self>,
+        #[extension_type] residual: Optional<Self>,
         rectifies: bool,
     ) -> FloatTensor<Self> {
         portable::gate_channels_forward::<Self>(images, gates, residual, rectifies)
@@ -127,27 +140,36 @@ pub trait CnnOps: Backend {
     }
 }
 
-/// What is added to an operation's output.
+/// An operand that need not be there.
 #[derive(Clone, Debug, ExtensionType)]
-pub enum Residual<B: Backend> {
-    /// Nothing.
+pub enum Optional<B: Backend> {
+    /// It is not.
     None,
-    /// Values of the output's shape.
-    Added(FloatTensor<B>),
+    /// It is.
+    Some(FloatTensor<B>),
 }
 
-impl<B: Backend> Residual<B> {
-    /// The values, where there are some.
+impl<B: Backend> Optional<B> {
+    /// The operand, where there is one.
     pub fn into_option(self) -> Option<FloatTensor<B>> {
         match self {
             Self::None => None,
-            Self::Added(values) => Some(values),
+            Self::Some(values) => Some(values),
         }
     }
 }
 
 /// What the gradients of [`CnnOps`] are computed with, on a backend without autodiff.
 pub trait CnnGradients: Backend {
+    /// [`CnnOps::conv2d_forward`] in training, where the weight is about to change.
+    fn conv2d_tracked(
+        images: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        options: Conv2dOptions,
+    ) -> FloatTensor<Self> {
+        portable::conv2d_forward::<Self>(images, weight, options)
+    }
+
     /// The gradients of a convolution by its images and by its weight, where they are wanted.
     fn conv2d_gradients(
         images: FloatTensor<Self>,
@@ -157,6 +179,14 @@ pub trait CnnGradients: Backend {
         wanted: WantedGradients,
     ) -> (Option<FloatTensor<Self>>, Option<FloatTensor<Self>>) {
         portable::conv2d_gradients::<Self>(images, weight, output_gradient, options, wanted)
+    }
+
+    /// The gradients of a deformable convolution.
+    fn deform_conv2d_gradients(
+        deformed: Deformed<Self>,
+        output_gradient: FloatTensor<Self>,
+    ) -> DeformedGradients<Self> {
+        portable::deform_conv2d_gradients(deformed, output_gradient)
     }
 
     /// The gradients of [`CnnOps::batch_norm_forward`].
@@ -278,6 +308,34 @@ impl WantedGradients {
         images: true,
         weight: true,
     };
+}
+
+/// What a deformable convolution was, for its gradients.
+#[derive(Clone, Debug)]
+pub struct Deformed<B: Backend> {
+    /// What was convolved.
+    pub images: FloatTensor<B>,
+    /// The kernels.
+    pub weight: FloatTensor<B>,
+    /// By which the taps were moved.
+    pub offsets: FloatTensor<B>,
+    /// By which they were weighted, where they were.
+    pub mask: Option<FloatTensor<B>>,
+    /// How the kernels moved.
+    pub options: DeformConv2dOptions,
+}
+
+/// The gradients of a deformable convolution.
+#[derive(Clone, Debug)]
+pub struct DeformedGradients<B: Backend> {
+    /// By what was convolved.
+    pub images: FloatTensor<B>,
+    /// By the kernels.
+    pub weight: FloatTensor<B>,
+    /// By the movements of the taps.
+    pub offsets: FloatTensor<B>,
+    /// By their weights, where there were some.
+    pub mask: Option<FloatTensor<B>>,
 }
 
 /// What a batch normalisation was, for its gradients.

@@ -5,9 +5,13 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IntDType, Shape, Slice};
 
 use crate::ops::{
-    Activated, BatchNormGradients, MaxPooled, Normalization, Residual, WantedGradients,
+    Activated, BatchNormGradients, Deformed, DeformedGradients, MaxPooled, Normalization, Optional,
+    WantedGradients,
 };
-use crate::{Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions};
+use crate::{
+    Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
+    Pool2dOptions,
+};
 
 pub(crate) fn conv2d_forward<B: Backend>(
     images: FloatTensor<B>,
@@ -38,11 +42,49 @@ pub(crate) fn conv2d_gradients<B: Backend>(
     (of_images, of_weight)
 }
 
+pub(crate) fn deform_conv2d_forward<B: Backend>(
+    images: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    offsets: FloatTensor<B>,
+    mask: Optional<B>,
+    options: DeformConv2dOptions,
+) -> FloatTensor<B> {
+    B::deform_conv2d(
+        images,
+        offsets,
+        weight,
+        mask.into_option(),
+        None,
+        options.into(),
+    )
+}
+
+pub(crate) fn deform_conv2d_gradients<B: Backend>(
+    deformed: Deformed<B>,
+    output_gradient: FloatTensor<B>,
+) -> DeformedGradients<B> {
+    let gradients = B::deform_conv2d_backward(
+        deformed.images,
+        deformed.offsets,
+        deformed.weight,
+        deformed.mask,
+        None,
+        output_gradient,
+        deformed.options.into(),
+    );
+    DeformedGradients {
+        images: gradients.x_grad,
+        weight: gradients.weight_grad,
+        offsets: gradients.offset_grad,
+        mask: gradients.mask_grad,
+    }
+}
+
 pub(crate) fn batch_norm_forward<B: Backend>(
     images: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: FloatTensor<B>,
-    residual: Residual<B>,
+    residual: Optional<B>,
     epsilon: f64,
     activation: Activation,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
@@ -55,7 +97,7 @@ pub(crate) fn affine_forward<B: Backend>(
     images: FloatTensor<B>,
     scale: FloatTensor<B>,
     shift: FloatTensor<B>,
-    residual: Residual<B>,
+    residual: Optional<B>,
     activation: Activation,
 ) -> FloatTensor<B> {
     finish::<B>(affine::<B>(images, scale, shift), residual, activation)
@@ -77,7 +119,7 @@ fn per_channel<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
 
 fn finish<B: Backend>(
     images: FloatTensor<B>,
-    residual: Residual<B>,
+    residual: Optional<B>,
     activation: Activation,
 ) -> FloatTensor<B> {
     let sum = match residual.into_option() {
@@ -145,7 +187,7 @@ pub(crate) fn concat_gradients<B: Backend>(
 pub(crate) fn gate_channels_forward<B: Backend>(
     images: FloatTensor<B>,
     gates: FloatTensor<B>,
-    residual: Residual<B>,
+    residual: Optional<B>,
     rectifies: bool,
 ) -> FloatTensor<B> {
     let activation = match rectifies {

@@ -9,13 +9,16 @@
     reason = "rows are pointers into the images, and threads write different pixels of one output"
 )]
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
-use super::product::{Panel, Panels, VECTORS, rows_of, rows_product, store};
+use super::product::{Panel, Panels, VECTORS, panels_of_tasks, rows_of, rows_product, store};
+use super::sweep::Sweep;
 use super::target::Target;
 use super::weight::Weight;
 use crate::Conv2dOptions;
@@ -27,30 +30,20 @@ const BLOCK: usize = 8;
 pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) -> Buffer {
     let shape = weight.shape.output_shape(images.shape, options);
     let mut output = Buffer::new(shape.values());
-    let sweep = Sweep {
-        grid: [shape.height, shape.width],
-        step: options.stride,
-        taps: weight.shape.every_tap(|tap, axis| {
-            (tap * options.dilation[axis]) as isize - options.padding[axis] as isize
-        }),
-        start: [0, 0],
-        spacing: [1, 1],
-    };
-    sweep.run(&Operands {
+    let sweep = Sweep::forward(weight.shape, shape, options);
+    let operands = Operands {
         source: images.values(),
         from: images.shape,
         to: shape,
         groups: options.groups,
         target: Target::new(&mut output),
-        panels: &weight.panels(&sweep.taps, options.groups),
-    });
+        panels: &weight.all_panels(options.groups),
+    };
+    operands.run(&sweep);
     output
 }
 
 /// The gradient by images of shape `to`: the convolution read backwards.
-///
-/// With a stride, input pixels differ in the taps that reach them: those of the same remainder by the
-/// stride have the same ones, and are a sweep.
 pub(crate) fn images_gradient(
     output_gradient: &Images,
     weight: &Weight,
@@ -58,52 +51,18 @@ pub(crate) fn images_gradient(
     options: Conv2dOptions,
 ) -> Buffer {
     let mut gradient = Buffer::new(to.values());
-    let [vertical, horizontal] = options.stride;
-    for start in (0..vertical).flat_map(|y| (0..horizontal).map(move |x| [y, x])) {
-        let along = |side: usize, axis: usize| {
-            side.saturating_sub(start[axis])
-                .div_ceil(options.stride[axis])
-        };
-        let sweep = Sweep {
-            grid: [along(to.height, 0), along(to.width, 1)],
-            step: [1, 1],
-            taps: weight.taps_that_reach(start, options),
-            start,
-            spacing: options.stride,
-        };
-        sweep.run(&Operands {
+    for sweep in Sweep::backward(weight.shape, to, options) {
+        let operands = Operands {
             source: output_gradient.values(),
             from: output_gradient.shape,
             to,
             groups: options.groups,
             target: Target::new(&mut gradient),
             panels: &weight.transposed_panels(&sweep.taps, options.groups),
-        });
+        };
+        operands.run(&sweep);
     }
     gradient
-}
-
-/// A tap of the kernel, and where it reads.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Tap {
-    /// Its place in the kernel, row by row.
-    pub index: usize,
-    /// From the grid's pixel, multiplied by the step, to the source's.
-    pub offset: [isize; 2],
-}
-
-/// Output pixels that are all the same sum over taps.
-struct Sweep {
-    /// How many, down and across.
-    grid: [usize; 2],
-    /// Source pixels from one to the next.
-    step: [usize; 2],
-    /// What each sums.
-    taps: Vec<Tap>,
-    /// The first one's place in the output.
-    start: [usize; 2],
-    /// Output pixels from one to the next.
-    spacing: [usize; 2],
 }
 
 struct Operands<'a> {
@@ -116,29 +75,31 @@ struct Operands<'a> {
     panels: &'a [Panels],
 }
 
-impl Sweep {
-    fn run(&self, operands: &Operands<'_>) {
-        let pixels = operands.to.n * self.grid[0] * self.grid[1];
-        assert!(operands.source.len() >= operands.from.values());
-        let zeros = Buffer::zeros(operands.from.channels);
-        let rows = dispatch(Rows) * BLOCK;
-        (0..pixels.div_ceil(rows)).into_par_iter().for_each(|task| {
-            let first = task * rows;
-            dispatch(Task {
-                sweep: self,
-                operands,
-                zeros: &zeros,
-                first,
-                count: rows.min(pixels - first),
+impl Operands<'_> {
+    fn run(&self, sweep: &Sweep) {
+        let pixels = self.to.n * sweep.grid[0] * sweep.grid[1];
+        assert!(self.source.len() >= self.from.values());
+        let zeros = Buffer::zeros(self.from.channels);
+        let (step, most) = (dispatch(Rows), dispatch(Rows) * BLOCK);
+        // Tasks of nearly the same size, and no more than fit.
+        let size = pixels.div_ceil(pixels.div_ceil(most).max(1));
+        let size = size.next_multiple_of(step).max(step);
+        let panels = self.groups * self.panels[0].count();
+        let parts = panels_of_tasks(pixels.div_ceil(size), panels);
+        (0..pixels)
+            .into_par_iter()
+            .step_by(size)
+            .flat_map(|first| parts.par_iter().map(move |panels| (first, panels)))
+            .for_each(|(first, panels)| {
+                dispatch(Task {
+                    sweep,
+                    operands: self,
+                    zeros: &zeros,
+                    first,
+                    count: size.min(pixels - first),
+                    panels: panels.clone(),
+                });
             });
-        });
-    }
-
-    /// The image of a pixel of the grid, and its place there.
-    fn place(&self, pixel: usize) -> (usize, [usize; 2]) {
-        let [height, width] = self.grid;
-        let (line, x) = (pixel / width, pixel % width);
-        (line / height, [line % height, x])
     }
 }
 
@@ -153,13 +114,15 @@ impl WithSimd for Rows {
     }
 }
 
-/// Pixels of the grid that one thread computes.
+/// Pixels of the grid that one thread computes, of some of the output's channels.
 struct Task<'a> {
     sweep: &'a Sweep,
     operands: &'a Operands<'a>,
     zeros: &'a [f32],
     first: usize,
     count: usize,
+    /// Of all groups, one after the other.
+    panels: Range<usize>,
 }
 
 impl WithSimd for Task<'_> {
@@ -181,25 +144,28 @@ impl Task<'_> {
         let channels = self.operands.from.channels / self.operands.groups;
         let taps = self.sweep.taps.len();
         let targets = self.targets::<R>();
-        for (group, panels) in self.operands.panels.iter().enumerate() {
-            let rows = self.rows::<R>(group * channels);
+        let rows = self.rows::<R>();
+        let panels = self.operands.panels[0].count();
+        for index in self.panels.clone() {
+            let (group, index) = (index / panels, index % panels);
+            let panels = &self.operands.panels[group];
             assert_eq!(panels.depth(), taps * channels);
             assert_eq!(panels.lanes(), S::F32_LANES);
+            let panel = panels.panel(index);
+            let start = group * channels;
             let channel = group * (self.operands.to.channels / self.operands.groups);
-            for panel in (0..panels.count()).map(|index| panels.panel(index)) {
-                for (number, targets) in targets.iter().enumerate() {
-                    let rows = &rows[number * taps..(number + 1) * taps];
-                    // SAFETY: `rows` made the pointers for `channels` values each, and the panel has
-                    // as many rows as `taps` times that.
-                    unsafe {
-                        if panel.vectors == VECTORS {
-                            let sums =
-                                rows_product::<S, R, VECTORS>(simd, rows, channels, panel.values);
-                            self.write(simd, sums, targets, channel, panel);
-                        } else {
-                            let sums = rows_product::<S, R, 1>(simd, rows, channels, panel.values);
-                            self.write(simd, sums, targets, channel, panel);
-                        }
+            for (number, targets) in targets.iter().enumerate() {
+                let rows = &rows[number * taps..(number + 1) * taps];
+                // SAFETY: `rows` made the pointers for the channels of all groups, and the panel has
+                // as many rows as `taps` times those of one.
+                unsafe {
+                    let from = panel.values;
+                    if panel.vectors == VECTORS {
+                        let sums = rows_product::<S, R, VECTORS>(simd, rows, start, channels, from);
+                        self.write(simd, sums, targets, channel, panel);
+                    } else {
+                        let sums = rows_product::<S, R, 1>(simd, rows, start, channels, from);
+                        self.write(simd, sums, targets, channel, panel);
                     }
                 }
             }
@@ -210,7 +176,7 @@ impl Task<'_> {
     ///
     /// # Safety
     ///
-    /// No other thread writes these pixels.
+    /// No other thread writes these channels of these pixels.
     #[inline(always)]
     unsafe fn write<S: Simd, const R: usize, const V: usize>(
         &self,
@@ -235,20 +201,19 @@ impl Task<'_> {
     }
 
     /// For each block of `R` pixels, the rows of each tap; a block's taps lie together.
-    fn rows<const R: usize>(&self, channel: usize) -> Vec<[*const f32; R]> {
+    fn rows<const R: usize>(&self) -> Vec<[*const f32; R]> {
         let ImagesShape {
             height,
             width,
             channels,
             ..
         } = self.operands.from;
-        let count = channels / self.operands.groups;
         let blocks = self.count.div_ceil(R);
         let taps = self.sweep.taps.len();
         let mut rows = vec![[self.zeros.as_ptr(); R]; blocks * taps];
         for number in 0..self.count {
             let (image, [y, x]) = self.sweep.place(self.first + number);
-            let start = image * self.operands.from.image() + channel;
+            let start = image * self.operands.from.image();
             let [top, left] = [y * self.sweep.step[0], x * self.sweep.step[1]];
             let block = &mut rows[number / R * taps..(number / R + 1) * taps];
             for (row, tap) in block.iter_mut().zip(&self.sweep.taps) {
@@ -256,7 +221,7 @@ impl Task<'_> {
                 let x = left.wrapping_add_signed(tap.offset[1]);
                 if y < height && x < width {
                     let start = start + (y * width + x) * channels;
-                    row[number % R] = self.operands.source[start..start + count].as_ptr();
+                    row[number % R] = self.operands.source[start..start + channels].as_ptr();
                 }
             }
         }
@@ -266,12 +231,11 @@ impl Task<'_> {
     /// For each block of `R` pixels, where each goes; none past the task's last pixel.
     fn targets<const R: usize>(&self) -> Vec<[Option<usize>; R]> {
         let to = self.operands.to;
-        let Sweep { start, spacing, .. } = self.sweep;
         let mut targets = vec![[None; R]; self.count.div_ceil(R)];
         for number in 0..self.count {
             let (image, [y, x]) = self.sweep.place(self.first + number);
-            let line = image * to.height + start[0] + y * spacing[0];
-            let pixel = line * to.width + start[1] + x * spacing[1];
+            let [y, x] = self.sweep.target([y, x]);
+            let pixel = (image * to.height + y) * to.width + x;
             targets[number / R][number % R] = Some(pixel);
         }
         targets

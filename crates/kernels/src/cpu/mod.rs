@@ -12,19 +12,23 @@
 mod activation;
 mod buffer;
 mod concat;
+mod deform;
 mod direct;
 mod dispatch;
 mod elementwise;
 mod gate;
 mod layout;
 mod lrn;
+mod narrow;
 mod norm;
+mod packed;
 mod patches;
 mod pointwise;
 mod pool;
 mod product;
 mod shares;
 mod shortcut;
+mod sweep;
 mod target;
 mod transform;
 mod weight;
@@ -40,15 +44,13 @@ use self::layout::{Images, ImagesShape, contiguous, tensor_of};
 use self::norm::{Affine, Normalized, Statistics};
 use self::weight::{Weight, WeightShape};
 use crate::ops::{
-    Activated, BatchNormGradients, CnnGradients, CnnOps, MaxPooled, Normalization, Residual,
-    WantedGradients,
+    Activated, BatchNormGradients, CnnGradients, CnnOps, Deformed, DeformedGradients, MaxPooled,
+    Normalization, Optional, WantedGradients,
 };
 use crate::{
-    Activation, Conv2dOptions, IdentityShortcut, LocalResponseNorm, Pool2dOptions, portable,
+    Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
+    Pool2dOptions, portable,
 };
-
-/// Channels of a group below which products of rows waste most of a vector.
-const NARROW: usize = 8;
 
 impl CnnOps for Flex {
     fn conv2d_forward(
@@ -56,30 +58,38 @@ impl CnnOps for Flex {
         weight: FlexTensor,
         options: Conv2dOptions,
     ) -> FlexTensor {
-        if !are_f32([&images, &weight]) || has_narrow_groups(&weight, options) {
+        if !are_f32([&images, &weight]) || has_uneven_groups(&weight, options) {
             return portable::conv2d_forward::<Self>(images, weight, options);
         }
-        let (images, weight) = (Images::of(images), Weight::of(weight));
-        let shape = weight.shape.output_shape(images.shape, options);
-        let values = if images.shape.values() == 0 || shape.values() == 0 {
-            Buffer::zeros(shape.values())
-        } else if winograd::fits(weight.shape, options) {
-            winograd::forward(&images, &weight, options)
-        } else if pointwise::fits(weight.shape, options) {
-            pointwise::forward(&images, &weight)
-        } else if patches::fits(weight.shape, options) {
-            patches::forward(&images, &weight, options)
-        } else {
-            direct::forward(&images, &weight, options)
+        convolve(&Images::of(images), &Weight::kept(weight), options)
+    }
+
+    fn deform_conv2d_forward(
+        images: FlexTensor,
+        weight: FlexTensor,
+        offsets: FlexTensor,
+        mask: Optional<Self>,
+        options: DeformConv2dOptions,
+    ) -> FlexTensor {
+        if !are_f32([&images, &weight, &offsets]) || options.convolution.groups > 1 {
+            return portable::deform_conv2d_forward::<Self>(images, weight, offsets, mask, options);
+        }
+        let mask = mask.into_option().map(Images::of);
+        let deformed = deform::Deformed {
+            images: &Images::of(images),
+            weight: &Weight::of(weight),
+            offsets: &Images::of(offsets),
+            mask: mask.as_ref(),
+            options,
         };
-        shape.tensor(values)
+        deformed.output_shape().tensor(deformed.forward())
     }
 
     fn batch_norm_forward(
         images: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         epsilon: f64,
         activation: Activation,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
@@ -105,7 +115,7 @@ impl CnnOps for Flex {
         images: FlexTensor,
         scale: FlexTensor,
         shift: FlexTensor,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         activation: Activation,
     ) -> FlexTensor {
         if !are_f32([&images, &scale, &shift]) {
@@ -158,7 +168,7 @@ impl CnnOps for Flex {
     fn gate_channels_forward(
         images: FlexTensor,
         gates: FlexTensor,
-        residual: Residual<Self>,
+        residual: Optional<Self>,
         rectifies: bool,
     ) -> FlexTensor {
         if !are_f32([&images, &gates]) {
@@ -216,6 +226,18 @@ impl CnnOps for Flex {
 }
 
 impl CnnGradients for Flex {
+    fn conv2d_tracked(
+        images: FlexTensor,
+        weight: FlexTensor,
+        options: Conv2dOptions,
+    ) -> FlexTensor {
+        if !are_f32([&images, &weight]) || has_uneven_groups(&weight, options) {
+            return portable::conv2d_forward::<Self>(images, weight, options);
+        }
+        packed::forget();
+        convolve(&Images::of(images), &Weight::of(weight), options)
+    }
+
     fn conv2d_gradients(
         images: FlexTensor,
         weight: FlexTensor,
@@ -223,7 +245,7 @@ impl CnnGradients for Flex {
         options: Conv2dOptions,
         wanted: WantedGradients,
     ) -> (Option<FlexTensor>, Option<FlexTensor>) {
-        if !are_f32([&images, &weight, &output_gradient]) || has_narrow_groups(&weight, options) {
+        if !are_f32([&images, &weight, &output_gradient]) || has_uneven_groups(&weight, options) {
             return portable::conv2d_gradients::<Self>(
                 images,
                 weight,
@@ -239,13 +261,15 @@ impl CnnGradients for Flex {
                 wanted.images.then(|| Buffer::zeros(images.shape.values())),
                 wanted.weight.then(|| Buffer::zeros(weight.shape.values())),
             )
-        } else if winograd::fits(weight.shape, options) && wanted.weight {
+        } else if winograd::fits(weight.shape, output_gradient.shape, options) && wanted.weight {
             let (of_images, of_weight) =
                 winograd::gradients(&images, &weight, &output_gradient, options, wanted.images);
             (of_images, Some(of_weight))
         } else {
             let of_images = wanted.images.then(|| {
-                if pointwise::fits(weight.shape, options) {
+                if narrow::fits(weight.shape, options) {
+                    narrow::images_gradient(&output_gradient, &weight, images.shape, options)
+                } else if pointwise::fits(weight.shape, options) {
                     pointwise::images_gradient(&output_gradient, &weight)
                 } else {
                     direct::images_gradient(&output_gradient, &weight, images.shape, options)
@@ -253,7 +277,11 @@ impl CnnGradients for Flex {
             });
             let of_weight = wanted.weight.then(|| {
                 let shape = weight.shape;
-                weight_gradient::weight_gradient(&images, &output_gradient, shape, options)
+                if narrow::fits(shape, options) {
+                    narrow::weight_gradient(&images, &output_gradient, shape, options)
+                } else {
+                    weight_gradient::weight_gradient(&images, &output_gradient, shape, options)
+                }
             });
             (of_images, of_weight)
         };
@@ -261,6 +289,34 @@ impl CnnGradients for Flex {
             of_images.map(|values| images.shape.tensor(values)),
             of_weight.map(|values| weight.shape.tensor(&values)),
         )
+    }
+
+    fn deform_conv2d_gradients(
+        deformed: Deformed<Self>,
+        output_gradient: FlexTensor,
+    ) -> DeformedGradients<Self> {
+        let options = deformed.options;
+        if !are_f32([&deformed.images, &deformed.weight, &deformed.offsets])
+            || options.convolution.groups > 1
+        {
+            return portable::deform_conv2d_gradients(deformed, output_gradient);
+        }
+        let mask = deformed.mask.map(Images::of);
+        let deformed = deform::Deformed {
+            images: &Images::of(deformed.images),
+            weight: &Weight::of(deformed.weight),
+            offsets: &Images::of(deformed.offsets),
+            mask: mask.as_ref(),
+            options,
+        };
+        let gradients = deformed.gradients(&Images::of(output_gradient));
+        DeformedGradients {
+            images: deformed.images.shape.tensor(gradients.images),
+            weight: deformed.weight.shape.tensor(&gradients.weight),
+            offsets: deformed.offsets.shape.tensor(gradients.offsets),
+            mask: (gradients.mask.zip(mask.as_ref()))
+                .map(|(values, mask)| mask.shape.tensor(values)),
+        }
     }
 
     fn batch_norm_gradients(
@@ -466,10 +522,30 @@ impl CnnGradients for Flex {
     }
 }
 
-/// Whether groups have fewer channels than the products' columns: then Burn's own are faster.
-fn has_narrow_groups(weight: &FlexTensor, options: Conv2dOptions) -> bool {
+fn convolve(images: &Images, weight: &Weight, options: Conv2dOptions) -> FlexTensor {
+    let shape = weight.shape.output_shape(images.shape, options);
+    let values = if images.shape.values() == 0 || shape.values() == 0 {
+        Buffer::zeros(shape.values())
+    } else if narrow::fits(weight.shape, options) {
+        narrow::forward(images, weight, options)
+    } else if winograd::fits(weight.shape, shape, options) {
+        winograd::forward(images, weight, options)
+    } else if pointwise::fits(weight.shape, options) {
+        pointwise::forward(images, weight)
+    } else if patches::fits(weight.shape, options) {
+        patches::forward(images, weight, options)
+    } else {
+        direct::forward(images, weight, options)
+    };
+    shape.tensor(values)
+}
+
+/// Whether groups have fewer channels than the products' columns, and not as many filters: then
+/// Burn's own are faster.
+fn has_uneven_groups(weight: &FlexTensor, options: Conv2dOptions) -> bool {
     let shape = WeightShape::of(weight);
-    options.groups > 1 && shape.channels.min(shape.filters / options.groups) < NARROW
+    let is_narrow = shape.channels.min(shape.filters / options.groups) < narrow::WIDE;
+    options.groups > 1 && is_narrow && !narrow::fits(shape, options)
 }
 
 fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
@@ -495,13 +571,15 @@ mod tests {
     use super::*;
 
     /// Images, channels, filters, side, kernel, stride, groups: one for each way to compute.
-    const SHAPES: [[usize; 7]; 6] = [
+    const SHAPES: [[usize; 7]; 8] = [
         [2, 3, 20, 9, 3, 1, 1],
-        [2, 32, 48, 7, 3, 1, 1],
-        [2, 192, 192, 5, 3, 1, 1],
+        [6, 32, 48, 7, 3, 1, 1],
+        [11, 192, 192, 5, 3, 1, 1],
         [2, 24, 40, 9, 3, 2, 1],
         [2, 300, 70, 6, 1, 1, 1],
         [2, 24, 36, 7, 5, 1, 3],
+        [2, 27, 27, 9, 3, 2, 27],
+        [2, 36, 36, 8, 5, 1, 9],
     ];
 
     /// Largest difference over largest value between instructions, which sum in other orders.

@@ -2,15 +2,11 @@
 //!
 //! With three channels, a product of one tap's values would be over before it began.
 
-#![expect(unsafe_code, reason = "threads write different lines of one output")]
-
-use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
-use super::product::{Panels, Rows, multiply_rows};
+use super::product::multiply;
 use super::weight::{Weight, WeightShape};
 use crate::Conv2dOptions;
 
@@ -37,8 +33,7 @@ pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) 
         kernel: weight.shape.kernel,
         options,
     };
-    let taps = weight.shape.every_tap(|_, _| 0);
-    let panels = &weight.panels(&taps, 1)[0];
+    let panels = &weight.all_panels(1)[0];
     let lines = patches.lines();
     output
         .par_chunks_mut(lines * to.width * to.channels)
@@ -46,41 +41,9 @@ pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) 
         .for_each(|(index, output)| {
             let count = output.len() / to.channels;
             let gathered = patches.gather(index * lines, count / to.width);
-            dispatch(Product {
-                gathered: &gathered,
-                output,
-                channels: to.channels,
-                panels,
-            });
+            multiply(&gathered[..count * patches.depth()], output, panels);
         });
     output
-}
-
-struct Product<'a> {
-    gathered: &'a [f32],
-    output: &'a mut [f32],
-    channels: usize,
-    panels: &'a Panels,
-}
-
-impl WithSimd for Product<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let depth = self.panels.depth();
-        let count = self.output.len() / self.channels;
-        assert!(self.gathered.len() >= count * depth);
-        let rows = Rows {
-            from: self.gathered.as_ptr(),
-            from_step: depth,
-            to: self.output.as_mut_ptr(),
-            to_step: self.channels,
-            count,
-        };
-        // SAFETY: `count` rows of `depth` values, and as many of `channels`, which are the columns.
-        unsafe { multiply_rows(simd, rows, self.panels, 0) };
-    }
 }
 
 /// All taps of each output pixel, side by side.

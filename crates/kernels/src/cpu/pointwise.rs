@@ -1,21 +1,10 @@
 //! 1x1 convolution at stride 1: one product of all pixels with the weight.
 
-#![expect(unsafe_code, reason = "the products go over rows of pixels")]
-
-use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
-
 use super::buffer::Buffer;
-use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
-use super::product::{Panels, Rows, multiply_rows};
+use super::product::{Panels, multiply_in_parallel};
 use super::weight::{Weight, WeightShape};
 use crate::Conv2dOptions;
-
-/// Values of a block of pixels, which stay in the second cache.
-const BLOCK: usize = 1 << 15;
-/// Pixels of a block are a multiple of this, the rows of accumulators.
-const STEP: usize = 84;
 
 /// Whether this is such a convolution.
 pub(crate) fn fits(shape: WeightShape, options: Conv2dOptions) -> bool {
@@ -27,63 +16,23 @@ pub(crate) fn fits(shape: WeightShape, options: Conv2dOptions) -> bool {
 
 /// The convolution of `images` with `weight`.
 pub(crate) fn forward(images: &Images, weight: &Weight) -> Buffer {
-    let taps = weight.shape.every_tap(|_, _| 0);
-    multiply(images, &weight.panels(&taps, 1)[0], weight.shape.filters)
+    multiply_pixels(images, &weight.all_panels(1)[0], weight.shape.filters)
 }
 
 /// The gradient by images.
 pub(crate) fn images_gradient(output_gradient: &Images, weight: &Weight) -> Buffer {
     let taps = weight.shape.every_tap(|_, _| 0);
     let panels = &weight.transposed_panels(&taps, 1)[0];
-    multiply(output_gradient, panels, weight.shape.channels)
+    multiply_pixels(output_gradient, panels, weight.shape.channels)
 }
 
 /// Every pixel times the matrix.
-fn multiply(images: &Images, matrix: &Panels, columns: usize) -> Buffer {
-    let depth = images.shape.channels;
+fn multiply_pixels(images: &Images, matrix: &Panels, columns: usize) -> Buffer {
     let shape = ImagesShape {
         channels: columns,
         ..images.shape
     };
     let mut output = Buffer::new(shape.values());
-    let pixels = (BLOCK / depth.max(1)).max(STEP) / STEP * STEP;
-    if shape.values() > 0 {
-        output
-            .par_chunks_mut(pixels * columns)
-            .zip(images.values().par_chunks(pixels * depth))
-            .for_each(|(to, from)| {
-                dispatch(Block {
-                    from,
-                    to,
-                    columns,
-                    matrix,
-                });
-            });
-    }
+    multiply_in_parallel(images.values(), &mut output, matrix);
     output
-}
-
-struct Block<'a> {
-    from: &'a [f32],
-    to: &'a mut [f32],
-    columns: usize,
-    matrix: &'a Panels,
-}
-
-impl WithSimd for Block<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let rows = Rows {
-            from: self.from.as_ptr(),
-            from_step: self.matrix.depth(),
-            to: self.to.as_mut_ptr(),
-            to_step: self.columns,
-            count: self.to.len() / self.columns,
-        };
-        assert_eq!(self.from.len(), rows.count * rows.from_step);
-        // SAFETY: as many rows on both sides, of as many values as the matrix is deep and wide.
-        unsafe { multiply_rows(simd, rows, self.matrix, 0) };
-    }
 }

@@ -13,11 +13,12 @@
 
 use std::ops::Range;
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::dispatch::lanes;
+use super::dispatch::{dispatch, lanes};
+use super::target::Target;
 
 /// Vectors in a row of accumulators where there are enough columns.
 pub(crate) const VECTORS: usize = 2;
@@ -31,23 +32,24 @@ pub(crate) const fn rows_of<S: Simd>() -> usize {
     }
 }
 
-/// The same sum for each of `R` rows: over all taps, a row's values times the panel.
+/// The same sum for each of `R` rows: over all taps, a row's values from `start` on times the panel.
 ///
 /// # Safety
 ///
-/// Every pointer of `rows` can be read for `depth` values, and `panel` for `rows.len() * depth * V`
+/// Every pointer of `rows` can be read for `start + depth` values, and `panel` for `rows.len() * depth * V`
 /// vectors.
 #[inline(always)]
 pub(crate) unsafe fn rows_product<S: Simd, const R: usize, const V: usize>(
     simd: S,
     rows: &[[*const f32; R]],
+    start: usize,
     depth: usize,
     panel: *const f32,
 ) -> [[S::f32s; V]; R] {
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
     let mut vectors = panel.cast::<S::f32s>();
     for tap in rows {
-        for index in 0..depth {
+        for index in start..start + depth {
             let mut right = [simd.splat_f32s(0.0); V];
             for (v, vector) in right.iter_mut().enumerate() {
                 // SAFETY: within the panel by the caller's promise.
@@ -313,7 +315,11 @@ unsafe fn copy_rows(
 ///
 /// `from` can be read for `columns` values.
 #[inline(always)]
-unsafe fn load<S: Simd, const V: usize>(simd: S, from: *const f32, columns: usize) -> [S::f32s; V] {
+pub(crate) unsafe fn load<S: Simd, const V: usize>(
+    simd: S,
+    from: *const f32,
+    columns: usize,
+) -> [S::f32s; V] {
     let mut vectors = [simd.splat_f32s(0.0); V];
     for (v, vector) in vectors.iter_mut().enumerate() {
         let start = v * S::F32_LANES;
@@ -444,16 +450,22 @@ pub(crate) struct Rows {
     pub count: usize,
 }
 
-/// The rows times a plane's matrix.
+/// The rows times these panels of a plane's matrix.
 ///
 /// # Safety
 ///
 /// Each row can be read for as many values as the matrix is deep, and each product written for as
-/// many as it has columns; nobody else uses the products meanwhile.
+/// many as it has columns; nobody else uses the panels' columns of the products meanwhile.
 #[inline(always)]
-pub(crate) unsafe fn multiply_rows<S: Simd>(simd: S, rows: Rows, matrices: &Panels, plane: usize) {
+pub(crate) unsafe fn multiply_rows<S: Simd>(
+    simd: S,
+    rows: Rows,
+    matrices: &Panels,
+    plane: usize,
+    panels: Range<usize>,
+) {
     assert_eq!(matrices.lanes(), S::F32_LANES);
-    for index in 0..matrices.count() {
+    for index in panels {
         let mut panel = matrices.panel_of(plane, index);
         let mut rows = rows;
         let mut left = matrices.depth();
@@ -472,6 +484,89 @@ pub(crate) unsafe fn multiply_rows<S: Simd>(simd: S, rows: Rows, matrices: &Pane
             }
             left -= depth;
             adds = true;
+        }
+    }
+}
+
+/// Rows, one after the other, times the only matrix.
+pub(crate) fn multiply(rows: &[f32], products: &mut [f32], matrix: &Panels) {
+    let count = products.len() / matrix.columns;
+    dispatch(Multiply {
+        rows,
+        products: Target::new(products),
+        matrix,
+        count,
+        panels: 0..matrix.count(),
+    });
+}
+
+/// Values of rows that a task multiplies, which stay in the second cache.
+const ROWS: usize = 1 << 15;
+/// Rows of a task are a multiple of this, the rows of accumulators.
+const STEP: usize = 84;
+/// Tasks, at least, where there are as many panels.
+const TASKS: usize = 16;
+
+/// The same of many rows, on all threads.
+pub(crate) fn multiply_in_parallel(rows: &[f32], products: &mut [f32], matrix: &Panels) {
+    if products.is_empty() {
+        return;
+    }
+    let depth = matrix.depth;
+    let count = products.len() / matrix.columns;
+    let most = (ROWS / depth.max(1)).max(STEP) / STEP * STEP;
+    let parts = panels_of_tasks(count.div_ceil(most), matrix.count());
+    let products = Target::new(products);
+    (0..count)
+        .into_par_iter()
+        .step_by(most)
+        .flat_map(|first| parts.par_iter().map(move |panels| (first, panels)))
+        .for_each(|(first, panels)| {
+            let count = most.min(count - first);
+            dispatch(Multiply {
+                rows: &rows[first * depth..(first + count) * depth],
+                products: products.from(first * matrix.columns),
+                matrix,
+                count,
+                panels: panels.clone(),
+            });
+        });
+}
+
+/// The panels that each task takes, where the rows make so many tasks: with few rows, there would be
+/// nothing for most threads to do.
+pub(crate) fn panels_of_tasks(tasks: usize, panels: usize) -> Vec<Range<usize>> {
+    let size = panels.div_ceil(TASKS.div_ceil(tasks.max(1))).max(1);
+    let range = |start: usize| start..(start + size).min(panels);
+    (0..panels).step_by(size).map(range).collect()
+}
+
+/// So many rows, one after the other, times some panels of the only matrix.
+struct Multiply<'a> {
+    rows: &'a [f32],
+    products: Target<'a>,
+    matrix: &'a Panels,
+    count: usize,
+    panels: Range<usize>,
+}
+
+impl WithSimd for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        assert_eq!(self.rows.len(), self.count * self.matrix.depth);
+        // SAFETY: as many rows on both sides, of as many values as the matrix is deep and wide; no
+        // two tasks have the same rows and panels.
+        unsafe {
+            let rows = Rows {
+                from: self.rows.as_ptr(),
+                from_step: self.matrix.depth,
+                to: self.products.at(0, self.count * self.matrix.columns),
+                to_step: self.matrix.columns,
+                count: self.count,
+            };
+            multiply_rows(simd, rows, self.matrix, 0, self.panels);
         }
     }
 }
@@ -537,7 +632,7 @@ impl Rows {
             for (row, left) in left[0].iter_mut().enumerate() {
                 *left = from.add(row * self.from_step);
             }
-            let mut sums = rows_product::<S, R, V>(simd, &left, depth, panel.values);
+            let mut sums = rows_product::<S, R, V>(simd, &left, 0, depth, panel.values);
             if adds {
                 for (row, sum) in sums.iter_mut().enumerate() {
                     let before = load::<S, V>(simd, to.add(row * self.to_step), panel.columns);

@@ -27,6 +27,16 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// The places from `index` on.
+    pub fn from(self, index: usize) -> Self {
+        assert!(index <= self.length);
+        Self {
+            start: self.start.wrapping_add(index),
+            length: self.length - index,
+            values: PhantomData,
+        }
+    }
+
     /// The place `index`, from which `count` values are in the memory.
     ///
     /// # Safety

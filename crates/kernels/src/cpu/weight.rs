@@ -1,12 +1,15 @@
 //! The weight of a convolution, in the orders that products want.
 
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::direct::Tap;
 use super::layout::{ImagesShape, contiguous, tensor_of};
+use super::packed::{self, Order};
 use super::product::Panels;
+use super::sweep::Tap;
 use crate::Conv2dOptions;
 
 /// The shape of a convolution's weight.
@@ -87,14 +90,44 @@ impl WeightShape {
 pub(crate) struct Weight {
     tensor: FlexTensor,
     pub shape: WeightShape,
+    /// Whether it is kept in the orders that it is put in.
+    is_kept: bool,
 }
 
 impl Weight {
     /// The same values, contiguous.
     pub fn of(tensor: FlexTensor) -> Self {
         let shape = WeightShape::of(&tensor);
-        let tensor = contiguous(tensor);
-        Self { tensor, shape }
+        Self {
+            tensor: contiguous(tensor),
+            shape,
+            is_kept: false,
+        }
+    }
+
+    /// A weight that is likely used again as it is.
+    pub fn kept(tensor: FlexTensor) -> Self {
+        Self {
+            is_kept: true,
+            ..Self::of(tensor)
+        }
+    }
+
+    /// What `pack` makes of the weight, or made of it before.
+    pub fn in_order(&self, order: Order, pack: impl FnOnce() -> Vec<Panels>) -> Arc<Vec<Panels>> {
+        if self.is_kept {
+            packed::keep(&self.tensor, order, pack)
+        } else {
+            Arc::new(pack())
+        }
+    }
+
+    /// Each group's matrix from the values of all taps to its filters.
+    pub fn all_panels(&self, groups: usize) -> Arc<Vec<Panels>> {
+        self.in_order(Order::Taps(groups), || {
+            let taps = self.shape.every_tap(|_, _| 0);
+            self.panels(&taps, groups)
+        })
     }
 
     /// The values, in the weight's own order.
@@ -102,8 +135,7 @@ impl Weight {
         &self.tensor.storage()[..self.shape.values()]
     }
 
-    /// Each group's matrix from the values of these taps to its filters.
-    pub fn panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
+    fn panels(&self, taps: &[Tap], groups: usize) -> Vec<Panels> {
         let WeightShape {
             filters, channels, ..
         } = self.shape;
@@ -139,23 +171,5 @@ impl Weight {
             })
         };
         (0..groups).map(matrix).collect()
-    }
-
-    /// The taps by which the pixel `start`, and every one a multiple of the stride from it, reaches
-    /// an output pixel; the offset is to that pixel from the multiple.
-    pub fn taps_that_reach(&self, start: [usize; 2], options: Conv2dOptions) -> Vec<Tap> {
-        let distance = |place: usize, axis: usize| {
-            (start[axis] + options.padding[axis]) as isize
-                - (place * options.dilation[axis]) as isize
-        };
-        let stride = options.stride.map(|stride| stride as isize);
-        let mut taps = self.shape.every_tap(distance);
-        taps.retain(|tap| (0..2).all(|axis| tap.offset[axis] % stride[axis] == 0));
-        for tap in &mut taps {
-            for (offset, stride) in tap.offset.iter_mut().zip(stride) {
-                *offset /= stride;
-            }
-        }
-        taps
     }
 }

@@ -12,12 +12,12 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::direct::Tap;
 use super::dispatch::dispatch;
 use super::layout::{Images, ImagesShape};
 use super::patches::{self, Patches};
 use super::product::{Near, OuterProducts, Pairs, rows_at_a_time};
 use super::shares::in_shares;
+use super::sweep::Tap;
 use super::weight::WeightShape;
 use crate::Conv2dOptions;
 
@@ -51,6 +51,44 @@ pub(crate) fn weight_gradient(
         sums.of_shares()
     } else {
         sums.of_parts()
+    }
+}
+
+/// Adds the outer products of rows of `depth` values with rows of `filters` values to `sum`
+/// `[depth, filters]`.
+pub(crate) fn add_outer_products(
+    rows: &[f32],
+    depth: usize,
+    gradient: &[f32],
+    filters: usize,
+    sum: &mut [f32],
+) {
+    let to = ImagesShape {
+        n: 1,
+        channels: filters,
+        height: 1,
+        width: gradient.len() / filters,
+    };
+    let shape = WeightShape {
+        filters,
+        channels: depth,
+        kernel: [1, 1],
+    };
+    let sums = Sums {
+        images: rows,
+        gradient,
+        from: ImagesShape {
+            channels: depth,
+            ..to
+        },
+        to,
+        shape,
+        taps: shape.every_tap(|_, _| 0),
+        options: Conv2dOptions::default(),
+    };
+    for part in sums.parts(depth) {
+        let values = sums.values_of(&part);
+        sums.add(&part, 0..1, &mut sum[values]);
     }
 }
 
@@ -88,51 +126,12 @@ impl Sums<'_> {
             for first in (images.start * self.to.height..past).step_by(patches.lines()) {
                 let lines = patches.lines().min(past - first);
                 let rows = patches.gather(first, lines);
-                let to = ImagesShape {
-                    n: 1,
-                    height: lines,
-                    ..self.to
-                };
                 let start = first * self.to.width * self.to.channels;
-                self.of_rows(&rows, &self.gradient[start..], to, patches.depth())
-                    .add_all(sum);
+                let values = lines * self.to.width * self.to.channels;
+                let gradient = &self.gradient[start..start + values];
+                add_outer_products(&rows, patches.depth(), gradient, self.shape.filters, sum);
             }
         })
-    }
-
-    /// The sums over gathered rows of `depth` values.
-    fn of_rows<'a>(
-        &self,
-        rows: &'a [f32],
-        gradient: &'a [f32],
-        to: ImagesShape,
-        depth: usize,
-    ) -> Sums<'a> {
-        let from = ImagesShape {
-            channels: depth,
-            ..to
-        };
-        let shape = WeightShape {
-            filters: self.shape.filters,
-            channels: depth,
-            kernel: [1, 1],
-        };
-        Sums {
-            images: rows,
-            gradient,
-            from,
-            to,
-            shape,
-            taps: shape.every_tap(|_, _| 0),
-            options: Conv2dOptions::default(),
-        }
-    }
-
-    fn add_all(&self, sum: &mut [f32]) {
-        for part in self.parts(self.shape.channels) {
-            let values = self.values_of(&part);
-            self.add(&part, 0..self.from.n, &mut sum[values]);
-        }
     }
 
     fn of_parts(&self) -> Buffer {

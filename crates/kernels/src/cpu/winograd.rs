@@ -23,6 +23,7 @@ use rayon::prelude::*;
 use super::buffer::Buffer;
 use super::dispatch::{dispatch, lanes};
 use super::layout::{Images, ImagesShape};
+use super::packed::Order;
 use super::product::{Near, OuterProducts, Pairs, Panels, Rows, multiply_rows, rows_at_a_time};
 use super::shares::in_shares;
 use super::target::Target;
@@ -48,13 +49,16 @@ const GAP: usize = 16;
 const BLOCK: usize = 1 << 16;
 /// Values of a plane's matrix from which whole planes are multiplied.
 const LARGE: usize = 1 << 15;
+/// Pixels of an output below which transforming the weight costs more than its products save.
+const FEW: usize = 256;
 /// Values of whole planes that are in memory at a time.
 const WHOLE: usize = 1 << 24;
 
 /// Whether this is a convolution that tiles compute.
-pub(crate) fn fits(shape: WeightShape, options: Conv2dOptions) -> bool {
+pub(crate) fn fits(shape: WeightShape, to: ImagesShape, options: Conv2dOptions) -> bool {
     let lanes = lanes();
-    shape.kernel == [3, 3]
+    to.n * to.pixels() >= FEW
+        && shape.kernel == [3, 3]
         && options.stride == [1, 1]
         && options.dilation == [1, 1]
         && options.groups == 1
@@ -66,10 +70,13 @@ pub(crate) fn fits(shape: WeightShape, options: Conv2dOptions) -> bool {
 pub(crate) fn forward(images: &Images, weight: &Weight, options: Conv2dOptions) -> Buffer {
     let shape = weight.shape.output_shape(images.shape, options);
     let mut output = Buffer::new(shape.values());
+    let planes = weight.in_order(Order::Planes, || {
+        vec![planes_of(weight, Direction::ToFilters)]
+    });
     let forward = Forward {
         tiling: Tiling::new(images.shape, shape, options),
         images: images.values(),
-        matrices: planes_of(weight, Direction::ToFilters),
+        matrices: &planes[0],
         output: Target::new(&mut output),
     };
     forward.run(is_large(weight.shape));
@@ -397,7 +404,7 @@ impl Rows {
 struct Forward<'a> {
     tiling: Tiling,
     images: &'a [f32],
-    matrices: Panels,
+    matrices: &'a Panels,
     output: Target<'a>,
 }
 
@@ -499,7 +506,8 @@ impl ForwardTask<'_> {
             // SAFETY: the tiles are this task's, and their rows lie one behind the other.
             unsafe {
                 let rows = Rows::between(self.inputs, self.outputs, plane, &self.tiles);
-                multiply_rows(simd, rows, &self.forward.matrices, plane);
+                let matrices = self.forward.matrices;
+                multiply_rows(simd, rows, matrices, plane, 0..matrices.count());
             }
         }
     }
@@ -700,7 +708,7 @@ impl BackwardTask<'_> {
                 // SAFETY: the tiles are this task's, and their rows lie one behind the other.
                 unsafe {
                     let rows = Rows::between(self.outputs, self.inputs, plane, &self.tiles);
-                    multiply_rows(simd, rows, matrices, plane);
+                    multiply_rows(simd, rows, matrices, plane, 0..matrices.count());
                 }
             }
         }

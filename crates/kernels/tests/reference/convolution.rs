@@ -86,6 +86,28 @@ fn convolution() -> impl Strategy<Value = Convolution> {
     })
 }
 
+/// Groups of few channels and as many filters, depthwise ones among them.
+fn narrow_convolution() -> impl Strategy<Value = Convolution> {
+    let sizes = (1..3usize, 1..8usize, 2..40usize, 1..18usize, 1..18usize);
+    let options = (1..6usize, 1..6usize, 1..4usize, 0..4usize, 1..3usize);
+    (sizes, options).prop_filter_map("the kernel fits", |(sizes, options)| {
+        let (n, width, groups, height, image_width) = sizes;
+        let (kernel_height, kernel_width, stride, padding, dilation) = options;
+        let options = Conv2dOptions {
+            stride: [stride, 1 + stride / 2],
+            padding: [padding, padding / 2],
+            dilation: [dilation, 1],
+            groups,
+        };
+        options.output_size([height, image_width], [kernel_height, kernel_width])?;
+        Some(Convolution {
+            images: [n, width * groups, height, image_width],
+            weight: [width * groups, width, kernel_height, kernel_width],
+            options,
+        })
+    })
+}
+
 /// Long sums, which are cut, in every kind of convolution.
 #[test]
 fn deep_convolutions_are_the_references() {
@@ -105,17 +127,18 @@ fn deep_convolutions_are_the_references() {
     }
 }
 
-/// 3x3 at stride 1 with the channels that tiles take, small images and large.
+/// 3x3 at stride 1 with the channels and pixels that tiles take, small images and large.
 fn tiled_convolution() -> impl Strategy<Value = Convolution> {
     let sides = (1..20usize, 1..20usize, 0..3usize, 0..3usize);
-    (1..4usize, 1..4usize, 1..4usize, sides).prop_filter_map(
+    (0..3usize, 1..4usize, 1..4usize, sides).prop_filter_map(
         "the kernel fits",
         |(n, channels, filters, (height, width, py, px))| {
             let options = Conv2dOptions {
                 padding: [py, px],
                 ..Conv2dOptions::default()
             };
-            options.output_size([height, width], [3, 3])?;
+            let [out_height, out_width] = options.output_size([height, width], [3, 3])?;
+            let n = n + 256usize.div_ceil(out_height * out_width);
             Some(Convolution {
                 images: [n, 16 * channels, height, width],
                 weight: [16 * filters, 16 * channels, 3, 3],
@@ -186,6 +209,11 @@ proptest! {
 
     #[test]
     fn conv2d_and_its_gradients_are_the_references(case in convolution()) {
+        check(&case, TOLERANCE);
+    }
+
+    #[test]
+    fn narrow_convolutions_are_the_references(case in narrow_convolution()) {
         check(&case, TOLERANCE);
     }
 

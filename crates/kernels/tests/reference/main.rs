@@ -2,6 +2,7 @@
 //! finite differences of that reference.
 
 mod convolution;
+mod deformation;
 mod edges;
 mod elementwise;
 mod normalization;
