@@ -90,6 +90,22 @@ fn a_run_that_is_killed_at_any_step_ends_in_the_same_bytes() {
     }
 }
 
+/// What dropout drops is no part of the state: it depends on the seed, the step and the micro-batch.
+#[test]
+fn a_run_with_dropout_that_is_killed_ends_in_the_same_bytes() {
+    let place = Place::new();
+    let drops = "--set model.name=nin --set model.dropout=0.3 --set length.steps=15 \
+                 --set eval.every.steps=6 --set schedule.cosine.start=0.01";
+    let reference = place.finished_run("reference", &format!("{LINE} {drops}"));
+    let run = killed_at(&place, "run", "checkpoint", 5, drops);
+    resume(&place, "run", drops).is(0);
+    assert_same(&run, &reference);
+
+    let line = format!("{LINE} {drops} --set model.dropout=0.2");
+    let other = place.finished_run("other", &line);
+    assert!(other.bytes("model.safetensors") != reference.bytes("model.safetensors"));
+}
+
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_in_the_same_bytes() {
     let place = Place::new();

@@ -13,7 +13,7 @@ and becomes, in double precision and then rounded to single:
 
     images            4 u - 2
     weight matrices   (2 u - 1) sqrt(6 / fan-in), fan-in being the product of all axes but the first
-    norm weights      0.5 + 0.5 u
+    norm weights      (0.5 + 0.5 u) times the network's `gain`
     running_var       0.5 + u
     all else          u - 0.5
 """
@@ -42,7 +42,7 @@ def uniform(name, count):
     return ((h ^ (h >> 15)) >> 8).astype(np.float64) / 2**24
 
 
-def tensor(name, shape):
+def tensor(name, shape, gain=1):
     u = uniform(name, math.prod(shape))
     if name == "images":
         values = 4 * u - 2
@@ -51,16 +51,16 @@ def tensor(name, shape):
     elif name.endswith("running_var"):
         values = 0.5 + u
     elif name.endswith(".weight"):
-        values = 0.5 + 0.5 * u
+        values = gain * (0.5 + 0.5 * u)
     else:
         values = u - 0.5
     # The double that the single is.
     return torch.from_numpy(values.astype(np.float32).astype(np.float64)).reshape(shape)
 
 
-def logits(network, images):
+def logits(network, images, gain):
     state = {
-        name: tensor(name, value.shape)
+        name: tensor(name, value.shape, gain)
         for name, value in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
@@ -87,8 +87,9 @@ def main():
         shape = [2, network.channels, network.small, network.small]
         with torch.device("meta"):
             model = network.build(CLASSES)
-        scores = logits(model, tensor("images", shape))
-        case = {"model": name, "images": shape, "logits": [rounded(row) for row in scores.tolist()]}
+        scores = logits(model, tensor("images", shape), network.gain)
+        rows = [rounded(row) for row in scores.tolist()]
+        case = {"model": name, "images": shape, "gain": network.gain, "logits": rows}
         lines.append("  " + json.dumps(case))
     text = '{\n "torch": "%s",\n "cases": [\n%s\n ]\n}\n'
     text %= (torch.__version__.split("+")[0], ",\n".join(lines))

@@ -3,13 +3,15 @@
 Where torchvision has the shape, the network is torchvision's.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
+from torchvision.models import densenet
 
 
 class CifarBlock(nn.Module):
@@ -84,6 +86,205 @@ def resnet18_cifar(classes=10):
     return network
 
 
+class Nin(nn.Module):
+    """Lin et al. 2013, the CIFAR-10 network of the authors' Caffe model."""
+
+    def __init__(self, classes=10):
+        super().__init__()
+        self.mlpconv1 = MlpConv(3, 5, (192, 160, 96))
+        self.mlpconv2 = MlpConv(96, 5, (192, 192, 192))
+        self.mlpconv3 = MlpConv(192, 3, (192, 192, classes))
+
+    def forward(self, x):
+        x = F.max_pool2d(self.mlpconv1(x), 3, 2, ceil_mode=True)
+        x = F.avg_pool2d(self.mlpconv2(x), 3, 2, ceil_mode=True)
+        return self.mlpconv3(x).mean((2, 3))
+
+
+class MlpConv(nn.Module):
+    def __init__(self, channels, kernel, filters):
+        super().__init__()
+        inputs = (channels, *filters[:2])
+        kernels = (kernel, 1, 1)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, k, padding=k // 2) for i, o, k in zip(inputs, filters, kernels)
+        )
+
+    def forward(self, x):
+        for conv in self.convs:
+            x = F.relu(conv(x))
+        return x
+
+
+class OverFeat(nn.Module):
+    """Sermanet et al. 2013: rows of filters, kernel, stride, padding and pooling; then features."""
+
+    FAST = [(96, 11, 4, 0, 2), (256, 5, 1, 0, 2), (512, 3, 1, 1, 1), (1024, 3, 1, 1, 1), (1024, 3, 1, 1, 2)]
+    ACCURATE = [
+        (96, 7, 2, 0, 3),
+        (256, 7, 1, 0, 2),
+        (512, 3, 1, 1, 1),
+        (512, 3, 1, 1, 1),
+        (1024, 3, 1, 1, 1),
+        (1024, 3, 1, 1, 3),
+    ]
+
+    def __init__(self, rows, seen, hidden, classes):
+        super().__init__()
+        self.rows = rows
+        self.layers = nn.ModuleList()
+        channels = 3
+        for filters, kernel, stride, padding, _ in rows:
+            layer = nn.Module()
+            layer.conv = nn.Conv2d(channels, filters, kernel, stride, padding)
+            self.layers.append(layer)
+            channels = filters
+        self.fc1 = nn.Linear(channels * seen * seen, hidden)
+        self.fc2 = nn.Linear(hidden, 4096)
+        self.fc3 = nn.Linear(4096, classes)
+
+    def forward(self, x):
+        for layer, (_, _, _, _, pool) in zip(self.layers, self.rows):
+            x = F.max_pool2d(F.relu(layer.conv(x)), pool)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x.flatten(1))))))
+
+
+class HighwayLayer(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.transform = nn.Conv2d(width, width, 3, padding=1)
+        self.gate = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x):
+        gate = torch.sigmoid(self.gate(x))
+        return F.relu(self.transform(x)) * gate + x * (1 - gate)
+
+
+class Highway(nn.Module):
+    """Srivastava et al. 2015 after the authors' Caffe model: layers and width of each stage."""
+
+    def __init__(self, stages, classes=10):
+        super().__init__()
+        self.stages = nn.ModuleList()
+        channels = 3
+        for depth, width in stages:
+            stage = nn.Module()
+            stage.widen = nn.Conv2d(channels, width, 3, padding=1)
+            stage.layers = nn.ModuleList(HighwayLayer(width) for _ in range(depth))
+            self.stages.append(stage)
+            channels = width
+        self.last = nn.Conv2d(channels, 100, 1)
+        self.head = nn.Linear(100, classes)
+
+    def forward(self, x):
+        for index, stage in enumerate(self.stages):
+            x = F.relu(stage.widen(F.max_pool2d(x, 2) if index else x))
+            for layer in stage.layers:
+                x = layer(x)
+        return self.head(F.relu(self.last(x)).mean((2, 3)))
+
+
+class NormReluConv(nn.Module):
+    def __init__(self, channels, filters, kernel, stride=1):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, filters, kernel, stride, kernel // 2, bias=False)
+
+    def forward(self, x):
+        return self.conv(F.relu(self.norm(x)))
+
+
+class PreActBlock(nn.Module):
+    """He et al. 2016: of (filters, kernel); the first has the stride."""
+
+    def __init__(self, channels, rows, stride):
+        super().__init__()
+        inputs = [channels, *(filters for filters, _ in rows[:-1])]
+        strides = [stride] + [1] * (len(rows) - 1)
+        self.path = nn.ModuleList(
+            NormReluConv(i, filters, kernel, s) for i, (filters, kernel), s in zip(inputs, rows, strides)
+        )
+        outputs = rows[-1][0]
+        self.projection = None
+        if channels != outputs or stride != 1:
+            self.projection = nn.Conv2d(channels, outputs, 1, stride, bias=False)
+
+    def forward(self, x):
+        y = x
+        for layer in self.path:
+            y = layer(y)
+        if self.projection is None:
+            return x + y
+        return self.projection(F.relu(self.path[0].norm(x))) + y
+
+
+class PreActResNet(nn.Module):
+    """He et al. 2016 and Zagoruyko and Komodakis 2016 on CIFAR."""
+
+    def __init__(self, n, k, bottleneck, classes):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.stages = nn.ModuleList()
+        channels = 16
+        for stage in range(3):
+            width = 16 * k * 2**stage
+            rows = [(width, 1), (width, 3), (4 * width, 1)] if bottleneck else [(width, 3), (width, 3)]
+            module = nn.Module()
+            module.blocks = nn.ModuleList()
+            for index in range(n):
+                module.blocks.append(PreActBlock(channels, rows, 2 if stage and not index else 1))
+                channels = rows[-1][0]
+            self.stages.append(module)
+        self.norm = nn.BatchNorm2d(channels)
+        self.head = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for stage in self.stages:
+            for block in stage.blocks:
+                x = block(x)
+        return self.head(F.relu(self.norm(x)).mean((2, 3)))
+
+
+class DenseLayer(nn.Module):
+    """torchvision's layer without the 1x1 convolution."""
+
+    def __init__(self, channels, growth):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, growth, 3, padding=1, bias=False)
+
+    def forward(self, inputs):
+        return self.conv1(F.relu(self.norm1(torch.cat(inputs, 1))))
+
+
+class CifarDenseNet(nn.Module):
+    """Huang et al. 2016, section 3: without bottlenecks and compression, or with both (BC)."""
+
+    def __init__(self, depth, growth, bc, classes):
+        super().__init__()
+        channels = 2 * growth if bc else 16
+        layers = (depth - 4) // (6 if bc else 3)
+        features = [("conv0", nn.Conv2d(3, channels, 3, padding=1, bias=False))]
+        for index in (1, 2, 3):
+            block = densenet._DenseBlock(layers, channels, 4, growth, 0.0)
+            if not bc:
+                for layer in range(layers):
+                    block[f"denselayer{layer + 1}"] = DenseLayer(channels + layer * growth, growth)
+            features.append((f"denseblock{index}", block))
+            channels += layers * growth
+            if index < 3:
+                kept = channels // 2 if bc else channels
+                features.append((f"transition{index}", densenet._Transition(channels, kept)))
+                channels = kept
+        features.append(("norm5", nn.BatchNorm2d(channels)))
+        self.features = nn.Sequential(OrderedDict(features))
+        self.classifier = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        return self.classifier(F.relu(self.features(x)).mean((2, 3)))
+
+
 class WithoutShortcuts(nn.Module):
     """A basic block of torchvision's without its shortcut."""
 
@@ -118,11 +319,44 @@ class Network:
     small: int  # of the images that logits are computed for
     classes: int
     channels: int = 3
+    gain: float = 1.0  # of the norms' weights that logits are computed with: small where depth would overflow
 
 
 def paper(build, where, image=32, small=32, classes=10, channels=3):
     """Written here after the paper's section or table."""
     return Network(build, f"networks.py after {where}", image, small, classes, channels)
+
+
+def alexnet2012(classes):
+    """Krizhevsky et al. 2012, section 3.5, under torchvision's names: its ReLU comes with a normalisation."""
+    network = torchvision.models.alexnet(num_classes=classes)
+    rows = {0: (3, 96, 11, 4, 2, 1), 3: (96, 256, 5, 1, 2, 2), 6: (256, 384, 3, 1, 1, 1)}
+    rows |= {8: (384, 384, 3, 1, 1, 2), 10: (384, 256, 3, 1, 1, 2)}
+    for index, (channels, filters, kernel, stride, padding, groups) in rows.items():
+        conv = nn.Conv2d(channels, filters, kernel, stride, padding, groups=groups)
+        network.features[index] = conv
+    for index in (1, 4):
+        network.features[index] = nn.Sequential(nn.ReLU(), krizhevsky_norm())
+    return network
+
+
+def resnext29(groups):
+    """torchvision's bottlenecks of 64 channels a group in three stages behind a 3x3 stem."""
+
+    def build(classes):
+        network = torchvision.models.ResNet(
+            torchvision.models.resnet.Bottleneck, [3, 3, 3, 1], groups=groups, width_per_group=64
+        )
+        network.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        network.maxpool = network.layer4 = nn.Identity()
+        network.fc = nn.Linear(1024, classes)
+        return network
+
+    return build
+
+
+def densenet264(classes):
+    return densenet.DenseNet(32, (6, 12, 64, 48), 64, num_classes=classes)
 
 
 def krizhevsky_norm():
@@ -180,15 +414,48 @@ def torchvision_(name, image=224, small=64):
 
 def cifar(n, residual=True):
     where = "He et al. 2015 section 4.2"
-    return paper(lambda classes: CifarResNet(n, residual, classes), where)
+    network = paper(lambda classes: CifarResNet(n, residual, classes), where)
+    return replace(network, gain=0.25 if n == 200 else 1.0)
 
 
-DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18}
+def overfeat(table, rows, seen, hidden, size):
+    where = f"Sermanet et al. 2013 table {table}"
+    return paper(lambda classes: OverFeat(rows, seen, hidden, classes), where, size, size, 1000)
+
+
+def highway(*stages):
+    where = "Srivastava et al. 2015 section 3.3 and the authors' Caffe model"
+    return paper(lambda classes: Highway(stages, classes), where)
+
+
+def preact(n, bottleneck):
+    where = "He et al. 2016 (identity mappings) and the authors' Torch model"
+    return paper(lambda classes: PreActResNet(n, 1, bottleneck, classes), where)
+
+
+def wide(depth, k):
+    where = "Zagoruyko and Komodakis 2016 table 1"
+    return paper(lambda classes: PreActResNet((depth - 4) // 6, k, False, classes), where)
+
+
+def cifar_densenet(depth, growth, bc=False):
+    where = "Huang et al. 2016 section 3"
+    return paper(lambda classes: CifarDenseNet(depth, growth, bc, classes), where)
+
+
+DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 NETWORKS = {
     "lenet5": paper(LeNet5, "LeCun et al. 1998 section II.B", 28, 28, channels=1),
+    "alexnet2012": paper(alexnet2012, "Krizhevsky et al. 2012 section 3.5", 224, 63, 1000),
+    "alexnet": torchvision_("alexnet", small=63),
+    "nin": paper(Nin, "Lin et al. 2013 and the authors' Caffe model"),
+    "overfeat_fast": overfeat(1, OverFeat.FAST, 6, 3072, 231),
+    "overfeat_accurate": overfeat(3, OverFeat.ACCURATE, 5, 4096, 221),
     **vggs(),
-    **{f"plain{depth}": cifar(n, residual=False) for depth, n in DEPTHS.items()},
+    "highway19": highway((4, 32), (5, 80), (5, 128)),
+    "highway32": highway((9, 32), (9, 48), (9, 64)),
+    **{f"plain{depth}": cifar(n, residual=False) for depth, n in DEPTHS.items() if depth < 1202},
     **{f"resnet{depth}": cifar(n) for depth, n in DEPTHS.items()},
     "resnet18_cifar": paper(resnet18_cifar, "He et al. 2015 table 1, the stem of section 4.2"),
     **{
@@ -202,4 +469,25 @@ NETWORKS = {
         for depth in (18, 34)
     },
     **{f"resnet{depth}": torchvision_(f"resnet{depth}") for depth in (18, 34, 50, 101, 152)},
+    **{name: torchvision_(name) for name in ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
+    "resnext29_8x64d": paper(resnext29(8), "Xie et al. 2016 section 5.3, torchvision's blocks"),
+    "resnext29_16x64d": paper(resnext29(16), "Xie et al. 2016 section 5.3, torchvision's blocks"),
+    "wide_resnet50_2": torchvision_("wide_resnet50_2"),
+    "wide_resnet101_2": torchvision_("wide_resnet101_2"),
+    "preact_resnet110": preact(18, bottleneck=False),
+    "preact_resnet164": preact(18, bottleneck=True),
+    "preact_resnet1001": preact(111, bottleneck=True),
+    "wide_resnet16_8": wide(16, 8),
+    "wide_resnet28_10": wide(28, 10),
+    "wide_resnet40_10": wide(40, 10),
+    "squeezenet1_0": torchvision_("squeezenet1_0"),
+    "squeezenet1_1": torchvision_("squeezenet1_1"),
+    **{f"densenet{depth}": torchvision_(f"densenet{depth}") for depth in (121, 161, 169, 201)},
+    "densenet264": paper(densenet264, "Huang et al. 2016 table 1, torchvision's blocks", 224, 64, 1000),
+    "densenet40_12": cifar_densenet(40, 12),
+    "densenet100_12": cifar_densenet(100, 12),
+    "densenet100_24": cifar_densenet(100, 24),
+    "densenet_bc100_12": cifar_densenet(100, 12, bc=True),
+    "densenet_bc250_24": cifar_densenet(250, 24, bc=True),
+    "densenet_bc190_40": cifar_densenet(190, 40, bc=True),
 }

@@ -40,6 +40,15 @@ impl ConfigError {
         Ok(())
     }
 
+    /// Refuses images of another size `[height, width]` than that of a square of side `expected`.
+    pub(crate) fn if_not(expected: usize, found: [usize; 2]) -> Result<(), Self> {
+        if found == [expected, expected] {
+            return Ok(());
+        }
+        let expected = format!("{expected}x{expected}");
+        Err(Self::ImageSize { expected, found })
+    }
+
     /// Refuses images of a size `[height, width]` below `least` along either axis.
     pub(crate) fn if_below(least: usize, found: [usize; 2]) -> Result<(), Self> {
         if found[0].min(found[1]) < least {

@@ -4,8 +4,15 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use crate::alexnet::{AlexNet, AlexNetConfig};
+use crate::densenet::{DenseNet, DenseNetConfig};
+use crate::highway::{Highway, HighwayConfig};
 use crate::lenet::{LeNet, LeNetConfig};
+use crate::nin::{Nin, NinConfig};
+use crate::overfeat::{OverFeat, OverFeatConfig};
+use crate::preact::{PreAct, PreActConfig};
 use crate::resnet::{BottleneckStride, ResNet, ResNetConfig, ShortcutKind};
+use crate::squeezenet::{SqueezeNet, SqueezeNetConfig};
 use crate::vgg::{Vgg, VggConfig};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap};
 
@@ -96,10 +103,6 @@ macro_rules! families {
 
         /// A network of any family.
         #[derive(Module, Debug)]
-        #[expect(
-            clippy::large_enum_variant,
-            reason = "a program holds a few networks, and moves them rarely"
-        )]
         pub enum Model {
             $($(#[$doc])* $family($network),)+
         }
@@ -139,10 +142,24 @@ macro_rules! families {
 families! {
     /// LeNet-5.
     LeNet(LeNetConfig => LeNet),
-    /// A plain or residual network.
-    ResNet(ResNetConfig => ResNet),
+    /// An AlexNet.
+    AlexNet(AlexNetConfig => AlexNet),
+    /// A Network in Network.
+    Nin(NinConfig => Nin),
+    /// An OverFeat classifier.
+    OverFeat(OverFeatConfig => OverFeat),
     /// A VGG network.
     Vgg(VggConfig => Vgg),
+    /// A highway network.
+    Highway(HighwayConfig => Highway),
+    /// A plain or residual network.
+    ResNet(ResNetConfig => ResNet),
+    /// A residual network with pre-activation.
+    PreAct(PreActConfig => PreAct),
+    /// A SqueezeNet.
+    SqueezeNet(SqueezeNetConfig => SqueezeNet),
+    /// A DenseNet.
+    DenseNet(DenseNetConfig => DenseNet),
 }
 
 impl Model {

@@ -51,14 +51,8 @@ impl NetworkConfig for LeNetConfig {
         Initialization::LeCun
     }
 
-    fn check(&self, [height, width]: [usize; 2]) -> Result<(), ConfigError> {
-        if [height, width] != [SIZE, SIZE] {
-            return Err(ConfigError::ImageSize {
-                expected: format!("{SIZE}x{SIZE}"),
-                found: [height, width],
-            });
-        }
-        Ok(())
+    fn check(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_not(SIZE, size)
     }
 
     fn init(&self, init: &mut Init) -> LeNet {

@@ -22,17 +22,24 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod alexnet;
 mod complexity;
+pub mod densenet;
 mod error;
 mod families;
+pub mod highway;
 mod initialization;
 pub mod layers;
 pub mod lenet;
 mod network;
+pub mod nin;
 pub mod noise;
+pub mod overfeat;
 pub mod parameters;
+pub mod preact;
 pub mod registry;
 pub mod resnet;
+pub mod squeezenet;
 mod tap;
 mod trace;
 pub mod vgg;

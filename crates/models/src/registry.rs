@@ -1,10 +1,22 @@
 //! Every network by name.
 
-use crate::Architecture::{self, LeNet, ResNet, Vgg};
-use crate::lenet::LENET5;
-use crate::resnet::{
-    RESNET18, RESNET18_CIFAR, RESNET34, RESNET50, RESNET101, RESNET152, cifar, plain,
+use crate::Architecture::{
+    self, AlexNet, DenseNet, Highway, LeNet, Nin, OverFeat, PreAct, ResNet, SqueezeNet, Vgg,
 };
+use crate::alexnet::{ALEXNET, ALEXNET_2012};
+use crate::densenet::{
+    self, DENSENET121, DENSENET161, DENSENET169, DENSENET201, DENSENET264, cifar_bc,
+};
+use crate::highway::{HIGHWAY19, HIGHWAY32};
+use crate::lenet::LENET5;
+use crate::nin::NIN;
+use crate::overfeat::{OVERFEAT_ACCURATE, OVERFEAT_FAST};
+use crate::preact::{basic, bottleneck, wide};
+use crate::resnet::{
+    RESNET18, RESNET18_CIFAR, RESNET34, RESNET50, RESNET101, RESNET152, RESNEXT50_32X4D,
+    RESNEXT101_32X8D, RESNEXT101_64X4D, WIDE_RESNET50_2, WIDE_RESNET101_2, cifar, plain, resnext29,
+};
+use crate::squeezenet::{SQUEEZENET1_0, SQUEEZENET1_1};
 use crate::vgg::{VGG11, VGG11_LRN, VGG13, VGG16, VGG16_C, VGG19, batch_normalized};
 
 /// A named network.
@@ -37,12 +49,36 @@ const TORCHVISION: &str = "ImageNet, one crop, torchvision's weights";
 const HE_TABLE_6: &str = "CIFAR-10, the paper's table 6";
 
 const LECUN_1998: &str = "LeCun et al. 1998";
+/// The paper's own, on augmented images.
+const HUANG_TABLE_2: &str = "CIFAR-10, the paper's table 2, augmented";
+const HIGHWAY_BEST: &str = "CIFAR-10, best run, as He et al. 2015 cite it";
+
+const KRIZHEVSKY_2012: &str = "Krizhevsky et al. 2012";
+const KRIZHEVSKY_2014: &str = "Krizhevsky 2014, arXiv:1404.5997";
+const LIN_2013: &str = "Lin et al. 2013, arXiv:1312.4400";
+const SERMANET_2013: &str = "Sermanet et al. 2013, arXiv:1312.6229";
+const SRIVASTAVA_2015: &str = "Srivastava et al. 2015, arXiv:1507.06228";
+const XIE_2016: &str = "Xie et al. 2016, arXiv:1611.05431";
+const ZAGORUYKO_2016: &str = "Zagoruyko and Komodakis 2016, arXiv:1605.07146";
+const HE_2016: &str = "He et al. 2016, arXiv:1603.05027";
+const IANDOLA_2016: &str = "Iandola et al. 2016, arXiv:1602.07360";
+const HUANG_2016: &str = "Huang et al. 2016, arXiv:1608.06993";
 const SIMONYAN_2014: &str = "Simonyan and Zisserman 2014, arXiv:1409.1556";
 const HE_2015: &str = "He et al. 2015, arXiv:1512.03385";
 
 /// The registry, in the order in which it is listed.
 pub const MODELS: &[Entry] = &[
     entry("lenet5", LeNet(LENET5), 28, LECUN_1998),
+    entry("alexnet2012", AlexNet(ALEXNET_2012), 224, KRIZHEVSKY_2012),
+    entry("alexnet", AlexNet(ALEXNET), 224, KRIZHEVSKY_2014).reaches(56.522, TORCHVISION),
+    entry("nin", Nin(NIN), 32, LIN_2013).reaches(91.19, "CIFAR-10, the paper, augmented"),
+    entry("overfeat_fast", OverFeat(OVERFEAT_FAST), 231, SERMANET_2013),
+    entry(
+        "overfeat_accurate",
+        OverFeat(OVERFEAT_ACCURATE),
+        221,
+        SERMANET_2013,
+    ),
     entry("vgg11", Vgg(VGG11), 224, SIMONYAN_2014).reaches(69.02, TORCHVISION),
     entry("vgg11_lrn", Vgg(VGG11_LRN), 224, SIMONYAN_2014),
     entry("vgg13", Vgg(VGG13), 224, SIMONYAN_2014).reaches(69.928, TORCHVISION),
@@ -61,6 +97,8 @@ pub const MODELS: &[Entry] = &[
     entry("vgg16_bn", Vgg(batch_normalized(VGG16)), 224, SIMONYAN_2014).reaches(73.36, TORCHVISION),
     entry("vgg19_bn", Vgg(batch_normalized(VGG19)), 224, SIMONYAN_2014)
         .reaches(74.218, TORCHVISION),
+    entry("highway19", Highway(HIGHWAY19), 32, SRIVASTAVA_2015).reaches(92.46, HIGHWAY_BEST),
+    entry("highway32", Highway(HIGHWAY32), 32, SRIVASTAVA_2015).reaches(91.20, HIGHWAY_BEST),
     entry("plain8", ResNet(plain(cifar(&[1, 1, 1]))), 32, HE_2015),
     entry("plain20", ResNet(plain(cifar(&[3, 3, 3]))), 32, HE_2015),
     entry("plain32", ResNet(plain(cifar(&[5, 5, 5]))), 32, HE_2015),
@@ -73,6 +111,7 @@ pub const MODELS: &[Entry] = &[
     entry("resnet44", ResNet(cifar(&[7, 7, 7])), 32, HE_2015).reaches(92.83, HE_TABLE_6),
     entry("resnet56", ResNet(cifar(&[9, 9, 9])), 32, HE_2015).reaches(93.03, HE_TABLE_6),
     entry("resnet110", ResNet(cifar(&[18, 18, 18])), 32, HE_2015).reaches(93.39, HE_TABLE_6),
+    entry("resnet1202", ResNet(cifar(&[200, 200, 200])), 32, HE_2015).reaches(92.07, HE_TABLE_6),
     entry("resnet18_cifar", ResNet(RESNET18_CIFAR), 32, HE_2015),
     entry("plain18", ResNet(plain(RESNET18)), 224, HE_2015),
     entry("plain34", ResNet(plain(RESNET34)), 224, HE_2015),
@@ -81,6 +120,97 @@ pub const MODELS: &[Entry] = &[
     entry("resnet50", ResNet(RESNET50), 224, HE_2015).reaches(76.13, TORCHVISION),
     entry("resnet101", ResNet(RESNET101), 224, HE_2015).reaches(77.374, TORCHVISION),
     entry("resnet152", ResNet(RESNET152), 224, HE_2015).reaches(78.312, TORCHVISION),
+    entry("resnext50_32x4d", ResNet(RESNEXT50_32X4D), 224, XIE_2016).reaches(77.618, TORCHVISION),
+    entry("resnext101_32x8d", ResNet(RESNEXT101_32X8D), 224, XIE_2016).reaches(79.312, TORCHVISION),
+    entry("resnext101_64x4d", ResNet(RESNEXT101_64X4D), 224, XIE_2016).reaches(83.246, TORCHVISION),
+    entry("resnext29_8x64d", ResNet(resnext29(8)), 32, XIE_2016)
+        .reaches(96.35, "CIFAR-10, the paper"),
+    entry("resnext29_16x64d", ResNet(resnext29(16)), 32, XIE_2016)
+        .reaches(96.42, "CIFAR-10, the paper"),
+    entry(
+        "wide_resnet50_2",
+        ResNet(WIDE_RESNET50_2),
+        224,
+        ZAGORUYKO_2016,
+    )
+    .reaches(78.468, TORCHVISION),
+    entry(
+        "wide_resnet101_2",
+        ResNet(WIDE_RESNET101_2),
+        224,
+        ZAGORUYKO_2016,
+    )
+    .reaches(78.848, TORCHVISION),
+    entry("preact_resnet110", PreAct(basic(18)), 32, HE_2016),
+    entry("preact_resnet164", PreAct(bottleneck(18)), 32, HE_2016)
+        .reaches(94.54, "CIFAR-10, the paper"),
+    entry("preact_resnet1001", PreAct(bottleneck(111)), 32, HE_2016),
+    entry("wide_resnet16_8", PreAct(wide(16, 8)), 32, ZAGORUYKO_2016),
+    entry("wide_resnet28_10", PreAct(wide(28, 10)), 32, ZAGORUYKO_2016)
+        .reaches(96.00, "CIFAR-10, the paper, median of 5"),
+    entry("wide_resnet40_10", PreAct(wide(40, 10)), 32, ZAGORUYKO_2016),
+    entry(
+        "squeezenet1_0",
+        SqueezeNet(SQUEEZENET1_0),
+        224,
+        IANDOLA_2016,
+    )
+    .reaches(58.092, TORCHVISION),
+    entry(
+        "squeezenet1_1",
+        SqueezeNet(SQUEEZENET1_1),
+        224,
+        IANDOLA_2016,
+    )
+    .reaches(58.178, TORCHVISION),
+    entry("densenet121", DenseNet(DENSENET121), 224, HUANG_2016).reaches(74.434, TORCHVISION),
+    entry("densenet161", DenseNet(DENSENET161), 224, HUANG_2016).reaches(77.138, TORCHVISION),
+    entry("densenet169", DenseNet(DENSENET169), 224, HUANG_2016).reaches(75.600, TORCHVISION),
+    entry("densenet201", DenseNet(DENSENET201), 224, HUANG_2016).reaches(76.896, TORCHVISION),
+    entry("densenet264", DenseNet(DENSENET264), 224, HUANG_2016)
+        .reaches(77.85, "ImageNet, one crop, the paper"),
+    entry(
+        "densenet40_12",
+        DenseNet(densenet::cifar(12, &[12; 3])),
+        32,
+        HUANG_2016,
+    )
+    .reaches(94.76, HUANG_TABLE_2),
+    entry(
+        "densenet100_12",
+        DenseNet(densenet::cifar(12, &[32; 3])),
+        32,
+        HUANG_2016,
+    )
+    .reaches(95.90, HUANG_TABLE_2),
+    entry(
+        "densenet100_24",
+        DenseNet(densenet::cifar(24, &[32; 3])),
+        32,
+        HUANG_2016,
+    )
+    .reaches(96.26, HUANG_TABLE_2),
+    entry(
+        "densenet_bc100_12",
+        DenseNet(cifar_bc(12, &[16; 3])),
+        32,
+        HUANG_2016,
+    )
+    .reaches(95.49, HUANG_TABLE_2),
+    entry(
+        "densenet_bc250_24",
+        DenseNet(cifar_bc(24, &[41; 3])),
+        32,
+        HUANG_2016,
+    )
+    .reaches(96.38, HUANG_TABLE_2),
+    entry(
+        "densenet_bc190_40",
+        DenseNet(cifar_bc(40, &[31; 3])),
+        32,
+        HUANG_2016,
+    )
+    .reaches(96.54, HUANG_TABLE_2),
 ];
 
 const fn entry(

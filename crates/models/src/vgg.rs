@@ -26,7 +26,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish};
 
 use crate::layers::{
     AdaptiveAvgPool2d, BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm,
@@ -246,14 +245,10 @@ impl Layer {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let Some(norm) = &self.norm else {
-            return self.conv.forward_relu(x);
-        };
-        let finish = Finish {
-            activation: Activation::Relu,
-            ..Finish::default()
-        };
-        norm.forward_with(self.conv.forward(x), finish)
+        match &self.norm {
+            Some(norm) => norm.forward_relu(self.conv.forward(x)),
+            None => self.conv.forward_relu(x),
+        }
     }
 
     fn pytorch_layers(&self) -> usize {

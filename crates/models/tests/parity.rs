@@ -31,15 +31,17 @@ struct Goldens {
 struct Case {
     model: String,
     images: [usize; 4],
+    /// Of the norms' weights.
+    gain: f64,
     logits: Vec<Vec<f32>>,
 }
 
-fn values(name: &str, shape: &[usize]) -> Vec<f32> {
+fn values(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {
     let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
     let value = |u: f64| match shape.len() {
         2.. => (2.0 * u - 1.0) * bound,
         _ if name.ends_with("running_var") => 0.5 + u,
-        _ if name.ends_with(".weight") => 0.5 + 0.5 * u,
+        _ if name.ends_with(".weight") => gain * (0.5 + 0.5 * u),
         _ => u - 0.5,
     };
     uniform(name, shape.iter().product())
@@ -47,10 +49,10 @@ fn values(name: &str, shape: &[usize]) -> Vec<f32> {
         .collect()
 }
 
-fn filled(model: Model) -> Model {
+fn filled(model: Model, gain: f64) -> Model {
     let tensor = |parameter: Parameter| {
         let name = model.pytorch_name(&parameter.path);
-        let values = values(&name, &parameter.shape);
+        let values = values(&name, &parameter.shape, gain);
         let shape = parameter.shape;
         (name, HostTensor { shape, values })
     };
@@ -64,7 +66,7 @@ fn filled(model: Model) -> Model {
 fn logits(entry: &Entry, case: &Case) -> Vec<f32> {
     let device = Device::flex();
     let architecture = entry.architecture.with_classes(case.logits[0].len());
-    let model = filled(build(&architecture, &device));
+    let model = filled(build(&architecture, &device), case.gain);
     let logits = model.forward(images(case.images, &device));
     logits.into_data().try_to_vec().expect("logits in f32")
 }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
-use kernels::{Finish, batch_norm, batch_norm_train};
+use kernels::{Activation, Finish, batch_norm, batch_norm_train};
 
 use super::residual_add;
 use crate::trace;
@@ -66,6 +66,15 @@ impl BatchNorm {
     /// `[n, channels, h, w]` to the same.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         self.forward_with(images, Finish::default())
+    }
+
+    /// `relu(norm(x))`.
+    pub fn forward_relu(&self, images: Tensor<4>) -> Tensor<4> {
+        let finish = Finish {
+            activation: Activation::Relu,
+            ..Finish::default()
+        };
+        self.forward_with(images, finish)
     }
 
     /// The same, with what follows in one pass over memory: `[n, channels, h, w]` to the same.

@@ -18,7 +18,7 @@ pub use response_norm::LocalResponseNorm;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish};
+use kernels::Finish;
 
 use crate::{Init, trace};
 
@@ -52,16 +52,36 @@ impl ConvNorm {
 
     /// `relu(norm(conv(x)))`.
     pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
-        let finish = Finish {
-            activation: Activation::Relu,
-            ..Finish::default()
-        };
-        self.forward_with(x, finish)
+        self.norm.forward_relu(self.conv.forward(x))
     }
 
     /// `norm(conv(x))`, and what is to follow in the same pass over memory.
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
         self.norm.forward_with(self.conv.forward(x), finish)
+    }
+}
+
+/// Batch normalisation and `relu` before a convolution without bias.
+#[derive(Module, Debug)]
+pub struct NormReluConv {
+    /// The normalisation of the input.
+    pub norm: BatchNorm,
+    /// The convolution.
+    pub conv: Conv2d,
+}
+
+impl NormReluConv {
+    /// The convolution of `config`, and a normalisation of its channels.
+    pub fn new(config: Conv2dConfig, init: &mut Init) -> Self {
+        Self {
+            norm: BatchNorm::new(config.channels, init),
+            conv: config.init(init),
+        }
+    }
+
+    /// `conv(relu(norm(x)))`: `[n, channels, h, w]` to `[n, filters, h', w']`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.conv.forward(self.norm.forward_relu(x))
     }
 }
 
@@ -79,6 +99,14 @@ pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
         return path.max_pair(shortcut);
     }
     path + shortcut
+}
+
+/// `gate · changed + (1 - gate) · carried`, all `[n, c, h, w]`.
+pub fn blend(changed: Tensor<4>, carried: Tensor<4>, gate: Tensor<4>) -> Tensor<4> {
+    if trace::is_active() {
+        return changed.max_pair(carried).max_pair(gate);
+    }
+    carried.clone() + gate * (changed - carried)
 }
 
 /// `function(x)`, which works on each value alone and which a trace therefore passes by.

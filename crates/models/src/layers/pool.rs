@@ -66,6 +66,12 @@ impl AvgPool2d {
         }
     }
 
+    /// The same with windows that reach over the far edge, PyTorch's `ceil_mode`.
+    pub fn ceil(mut self) -> Self {
+        self.options.ceil = true;
+        self
+    }
+
     /// The same with this many pixels on every side, whose zeros count in the mean where
     /// `counts_padding` says so, PyTorch's `count_include_pad`.
     pub fn padding(mut self, padding: usize, counts_padding: bool) -> Self {

@@ -12,6 +12,18 @@
 //! | conv5_x, width 512 | 7 | 2 | 3 | 3 | 3 | 3 |
 //! | mean, linear, softmax | 1 | | | | | |
 //!
+//! Wider bottlenecks: S. Xie, R. Girshick, P. Dollár, Z. Tu, K. He. *Aggregated Residual
+//! Transformations for Deep Neural Networks*. 2016, arXiv:1611.05431 (ResNeXt: Table 1, sections 5.1
+//! and 5.3); S. Zagoruyko, N. Komodakis. *Wide Residual Networks*. 2016, arXiv:1605.07146, section 3.
+//!
+//! | 3x3 convolutions of the first stage | width | groups | layers |
+//! |---|---|---|---|
+//! | ResNet | 64 | 1 | 50, 101, 152 |
+//! | ResNeXt 32x4d | 128 | 32 | 50 |
+//! | ResNeXt 32x8d, 64x4d | 256 | 32, 64 | 101 |
+//! | ResNeXt-29 8x64d, 16x64d, three stages for CIFAR | 512, 1024 | 8, 16 | 29 |
+//! | Wide ResNet, twice as wide | 128 | 1 | 50, 101 |
+//!
 //! | CIFAR form, 6n+2 layers | output | blocks |
 //! |---|---|---|
 //! | 3x3, 16 | 32 | |
@@ -26,14 +38,18 @@
 //! - Option A's extra channels are zero on both sides of the identity, half and half, as in most
 //!   implementations; the paper does not say where they go.
 //! - Batch normalisation, with PyTorch's momentum and epsilon; the paper names neither.
+//! - `resnext101_64x4d` and `wide_resnet101_2` are torchvision's; 64x4d is Table 4's and its papers'
+//!   wide network has 50 layers.
 //! - `resnet18_cifar` is not the paper's: its 18-layer ImageNet form with the CIFAR form's stem.
+
+mod blocks;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish, IdentityShortcut, identity_shortcut};
 use serde::{Deserialize, Serialize};
 
-use crate::layers::{Conv2dConfig, ConvNorm, Linear, MaxPool2d, global_average};
+use self::blocks::{Stage, Stem};
+use crate::layers::{Linear, global_average};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
 
 /// Table 1, 18 layers.
@@ -46,6 +62,16 @@ pub const RESNET50: ResNetConfig = imagenet(Block::Bottleneck, &[3, 4, 6, 3]);
 pub const RESNET101: ResNetConfig = imagenet(Block::Bottleneck, &[3, 4, 23, 3]);
 /// Table 1, 152 layers.
 pub const RESNET152: ResNetConfig = imagenet(Block::Bottleneck, &[3, 8, 36, 3]);
+/// ResNeXt, Table 1: 32 groups of 4.
+pub const RESNEXT50_32X4D: ResNetConfig = bottlenecks(RESNET50, 32, 4);
+/// ResNeXt, 32 groups of 8.
+pub const RESNEXT101_32X8D: ResNetConfig = bottlenecks(RESNET101, 32, 8);
+/// ResNeXt, 64 groups of 4.
+pub const RESNEXT101_64X4D: ResNetConfig = bottlenecks(RESNET101, 64, 4);
+/// Twice as wide.
+pub const WIDE_RESNET50_2: ResNetConfig = bottlenecks(RESNET50, 1, 128);
+/// Twice as wide.
+pub const WIDE_RESNET101_2: ResNetConfig = bottlenecks(RESNET101, 1, 128);
 /// The 18-layer net behind a 3x3 stem without pooling, for images of 32x32.
 pub const RESNET18_CIFAR: ResNetConfig = ResNetConfig {
     stem: StemKind::Cifar,
@@ -58,12 +84,36 @@ pub const fn cifar(depths: &'static [usize]) -> ResNetConfig {
     ResNetConfig {
         depths,
         width: 16,
+        outputs: 16,
+        groups: 1,
         block: Block::Basic,
         stem: StemKind::Cifar,
+        stem_width: 16,
         shortcut: Some(ShortcutKind::A),
         bottleneck_stride: BottleneckStride::Middle,
         channels: 3,
         classes: 10,
+    }
+}
+
+/// ResNeXt, section 5.3: `groups` of 64 and 29 layers.
+pub const fn resnext29(groups: usize) -> ResNetConfig {
+    let imagenet = bottlenecks(RESNET50, groups, 64);
+    ResNetConfig {
+        depths: &[3, 3, 3],
+        stem: StemKind::Cifar,
+        classes: 10,
+        ..imagenet
+    }
+}
+
+/// The same with this many groups in the 3x3 convolutions of bottlenecks, of this width in the first
+/// stage.
+const fn bottlenecks(residual: ResNetConfig, groups: usize, group_width: usize) -> ResNetConfig {
+    ResNetConfig {
+        width: groups * group_width,
+        groups,
+        ..residual
     }
 }
 
@@ -79,8 +129,14 @@ const fn imagenet(block: Block, depths: &'static [usize]) -> ResNetConfig {
     ResNetConfig {
         depths,
         width: 64,
+        outputs: match block {
+            Block::Basic => 64,
+            Block::Bottleneck => 256,
+        },
+        groups: 1,
         block,
         stem: StemKind::ImageNet,
+        stem_width: 64,
         shortcut: Some(ShortcutKind::B),
         bottleneck_stride: BottleneckStride::Middle,
         channels: 3,
@@ -93,18 +149,8 @@ const fn imagenet(block: Block, depths: &'static [usize]) -> ResNetConfig {
 pub enum Block {
     /// 3x3, 3x3.
     Basic,
-    /// 1x1, 3x3, 1x1 with four times the channels.
+    /// 1x1, 3x3, 1x1 with more channels.
     Bottleneck,
-}
-
-impl Block {
-    /// Output channels of a block for each channel of its 3x3 convolution.
-    pub fn expansion(self) -> usize {
-        match self {
-            Self::Basic => 1,
-            Self::Bottleneck => 4,
-        }
-    }
 }
 
 /// What comes before the first stage.
@@ -145,10 +191,16 @@ pub struct ResNetConfig {
     pub depths: &'static [usize],
     /// Channels of the first stage's 3x3 convolutions; each further stage has twice as many.
     pub width: usize,
+    /// Channels that the first stage puts out; each further stage twice as many.
+    pub outputs: usize,
+    /// Groups of a bottleneck's 3x3 convolutions.
+    pub groups: usize,
     /// What a block is made of.
     pub block: Block,
     /// What comes before the first stage.
     pub stem: StemKind,
+    /// Filters of the first convolution.
+    pub stem_width: usize,
     /// The shortcuts; a plain network has none.
     pub shortcut: Option<ShortcutKind>,
     /// Where a bottleneck's stride is.
@@ -174,13 +226,11 @@ impl NetworkConfig for ResNetConfig {
 
     fn init(&self, init: &mut Init) -> ResNet {
         let stem = Stem::new(self, init);
-        let mut channels = self.width;
+        let mut channels = self.stem_width;
         let mut stages = Vec::with_capacity(self.depths.len());
-        for (stage, &depth) in self.depths.iter().enumerate() {
-            let width = self.width << stage;
-            let stride = if stage == 0 { 1 } else { 2 };
-            stages.push(Stage::new(self, channels, width, stride, depth, init));
-            channels = width * self.block.expansion();
+        for index in 0..self.depths.len() {
+            stages.push(Stage::new(self, index, channels, init));
+            channels = self.outputs << index;
         }
         ResNet {
             stem,
@@ -263,176 +313,4 @@ fn dotted(prefix: &str, rest: &[&str]) -> String {
 /// Burn counts from 0, torchvision's layers from 1.
 fn ordinal(index: &str) -> usize {
     index.parse::<usize>().expect("an index of a Vec") + 1
-}
-
-/// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
-#[derive(Module, Debug)]
-struct Stem {
-    conv: ConvNorm,
-    pool: Option<MaxPool2d>,
-}
-
-impl Stem {
-    fn new(config: &ResNetConfig, init: &mut Init) -> Self {
-        let (conv, pool) = match config.stem {
-            StemKind::ImageNet => (
-                Conv2dConfig::square(config.channels, config.width, 7)
-                    .stride(2)
-                    .padding(3),
-                Some(MaxPool2d::new(3, 2, 1)),
-            ),
-            StemKind::Cifar => (
-                Conv2dConfig::square(config.channels, config.width, 3).padding(1),
-                None,
-            ),
-        };
-        Self {
-            conv: ConvNorm::new(conv, init),
-            pool,
-        }
-    }
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward_relu(images);
-        match &self.pool {
-            Some(pool) => pool.forward(x),
-            None => x,
-        }
-    }
-}
-
-/// Blocks of one width; the first changes the shape.
-#[derive(Module, Debug)]
-struct Stage {
-    blocks: Vec<ResidualBlock>,
-}
-
-impl Stage {
-    fn new(
-        config: &ResNetConfig,
-        channels: usize,
-        width: usize,
-        stride: usize,
-        depth: usize,
-        init: &mut Init,
-    ) -> Self {
-        let out = width * config.block.expansion();
-        let blocks = (0..depth)
-            .map(|index| match index {
-                0 => ResidualBlock::new(config, channels, width, stride, init),
-                _ => ResidualBlock::new(config, out, width, 1, init),
-            })
-            .collect();
-        Self { blocks }
-    }
-}
-
-/// `relu(path(x) + shortcut(x))`, or `relu(path(x))` in a plain network, where the path is
-/// `norm(conv(..))` with `relu` in between.
-#[derive(Module, Debug)]
-struct ResidualBlock {
-    path: Vec<ConvNorm>,
-    shortcut: Option<Shortcut>,
-}
-
-impl ResidualBlock {
-    fn new(
-        config: &ResNetConfig,
-        channels: usize,
-        width: usize,
-        stride: usize,
-        init: &mut Init,
-    ) -> Self {
-        let out = width * config.block.expansion();
-        let convs = match config.block {
-            Block::Basic => vec![
-                Conv2dConfig::square(channels, width, 3)
-                    .stride(stride)
-                    .padding(1),
-                Conv2dConfig::square(width, width, 3).padding(1),
-            ],
-            Block::Bottleneck => {
-                let (first, middle) = match config.bottleneck_stride {
-                    BottleneckStride::First => (stride, 1),
-                    BottleneckStride::Middle => (1, stride),
-                };
-                vec![
-                    Conv2dConfig::square(channels, width, 1).stride(first),
-                    Conv2dConfig::square(width, width, 3)
-                        .stride(middle)
-                        .padding(1),
-                    Conv2dConfig::square(width, out, 1),
-                ]
-            }
-        };
-        Self {
-            path: convs
-                .into_iter()
-                .map(|conv| ConvNorm::new(conv, init))
-                .collect(),
-            shortcut: config
-                .shortcut
-                .map(|kind| Shortcut::new(kind, channels, out, stride, init)),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let (last, others) = self.path.split_last().expect("a block has layers");
-        let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
-        let y = others.iter().fold(x, |y, layer| layer.forward_relu(y));
-        let finish = Finish {
-            residual,
-            activation: Activation::Relu,
-        };
-        last.forward_with(y, finish)
-    }
-}
-
-/// Option A, B or C.
-#[derive(Module, Debug)]
-struct Shortcut {
-    projection: Option<ConvNorm>,
-    #[module(skip)]
-    stride: usize,
-    #[module(skip)]
-    added_channels: usize,
-}
-
-impl Shortcut {
-    fn new(
-        kind: ShortcutKind,
-        channels: usize,
-        out: usize,
-        stride: usize,
-        init: &mut Init,
-    ) -> Self {
-        let changes = stride != 1 || channels != out;
-        let projects = match kind {
-            ShortcutKind::A => false,
-            ShortcutKind::B => changes,
-            ShortcutKind::C => true,
-        };
-        let conv = Conv2dConfig::square(channels, out, 1).stride(stride);
-        Self {
-            projection: projects.then(|| ConvNorm::new(conv, init)),
-            stride,
-            added_channels: out.saturating_sub(channels),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        if let Some(projection) = &self.projection {
-            return projection.forward(x);
-        }
-        if self.stride == 1 && self.added_channels == 0 {
-            return x;
-        }
-        let before = self.added_channels / 2;
-        let identity = IdentityShortcut {
-            stride: self.stride,
-            before,
-            after: self.added_channels - before,
-        };
-        identity_shortcut(x, identity)
-    }
 }

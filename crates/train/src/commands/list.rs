@@ -50,8 +50,9 @@ fn row(entry: &Entry) -> Row {
 }
 
 fn print_table(rows: &[Row]) -> Result<(), Error> {
+    let papers = rows.iter().map(|row| row.paper.len()).max().unwrap_or(0);
     print_line(format_args!(
-        "{:<20} {:>10} {:>7} {:>12} {:>12} {:>12}  {:<33}  published top-1",
+        "{:<20} {:>10} {:>7} {:>12} {:>12} {:>12}  {:<papers$}  published top-1",
         "model", "image", "classes", "parameters M", "mult-adds M", "activ. M", "paper"
     ))?;
     for row in rows {
@@ -61,7 +62,7 @@ fn print_table(rows: &[Row]) -> Result<(), Error> {
             _ => String::new(),
         };
         let line = format!(
-            "{:<20} {:>10} {:>7} {:>12.3} {:>12.1} {:>12.3}  {:<33}  {result}",
+            "{:<20} {:>10} {:>7} {:>12.3} {:>12.1} {:>12.3}  {:<papers$}  {result}",
             row.name,
             format!("{channels}x{height}x{width}"),
             row.classes,

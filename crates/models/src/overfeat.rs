@@ -1,0 +1,245 @@
+//! OverFeat, the classifiers.
+//!
+//! P. Sermanet, D. Eigen, X. Zhang, M. Mathieu, R. Fergus, Y. LeCun. *OverFeat: Integrated Recognition,
+//! Localization and Detection using Convolutional Networks*. 2013, arXiv:1312.6229, tables 1 and 3.
+//!
+//! | fast | input | accurate | input |
+//! |---|---|---|---|
+//! | 11x11, 96, stride 4; 2x2 max pool | 231 | 7x7, 96, stride 2; 3x3 max pool, stride 3 | 221 |
+//! | 5x5, 256; 2x2 max pool | 28 | 7x7, 256; 2x2 max pool | 36 |
+//! | 3x3, 512 | 12 | 3x3, 512 | 15 |
+//! | 3x3, 1024 | 12 | 3x3, 512 | 15 |
+//! | 3x3, 1024; 2x2 max pool | 12 | 3x3, 1024 | 15 |
+//! | | | 3x3, 1024; 3x3 max pool, stride 3 | 15 |
+//! | fully connected 3072, 4096, 1000 | 6 | fully connected 4096, 4096, 1000 | 5 |
+//!
+//! # Departures
+//!
+//! - Images of the training's size alone: sliding the classifier over larger ones (section 3.3) is
+//!   no part of it.
+//! - Table 1 has the second layer's input at 24x24, which is its output before pooling: 28x28 go in.
+//! - Biases start at zero; the paper says how weights start alone.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, flatten};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+
+/// Table 1.
+pub const OVERFEAT_FAST: OverFeatConfig = OverFeatConfig {
+    size: 231,
+    convs: &[
+        Row {
+            filters: 96,
+            kernel: 11,
+            stride: 4,
+            padding: 0,
+            pool: Some(2),
+        },
+        Row {
+            filters: 256,
+            kernel: 5,
+            stride: 1,
+            padding: 0,
+            pool: Some(2),
+        },
+        Row {
+            filters: 512,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: None,
+        },
+        Row {
+            filters: 1024,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: None,
+        },
+        Row {
+            filters: 1024,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: Some(2),
+        },
+    ],
+    seen: 6,
+    hidden: [3072, 4096],
+    dropout: 0.5,
+    channels: 3,
+    classes: 1000,
+};
+/// Table 3.
+pub const OVERFEAT_ACCURATE: OverFeatConfig = OverFeatConfig {
+    size: 221,
+    convs: &[
+        Row {
+            filters: 96,
+            kernel: 7,
+            stride: 2,
+            padding: 0,
+            pool: Some(3),
+        },
+        Row {
+            filters: 256,
+            kernel: 7,
+            stride: 1,
+            padding: 0,
+            pool: Some(2),
+        },
+        Row {
+            filters: 512,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: None,
+        },
+        Row {
+            filters: 512,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: None,
+        },
+        Row {
+            filters: 1024,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: None,
+        },
+        Row {
+            filters: 1024,
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+            pool: Some(3),
+        },
+    ],
+    seen: 5,
+    hidden: [4096, 4096],
+    ..OVERFEAT_FAST
+};
+
+/// A convolution, and the windows of the pooling that follows, which do not overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Filters.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Pixels from one output to the next.
+    pub stride: usize,
+    /// Zero pixels on every side.
+    pub padding: usize,
+    /// Height and width of a pooling's window.
+    pub pool: Option<usize>,
+}
+
+/// An OverFeat classifier.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OverFeatConfig {
+    /// Height and width of the images.
+    pub size: usize,
+    /// The convolutions.
+    pub convs: &'static [Row],
+    /// Height and width of what the first fully connected layer sees.
+    pub seen: usize,
+    /// Features of the hidden fully connected layers.
+    pub hidden: [usize; 2],
+    /// Share of the hidden features that training drops.
+    pub dropout: f64,
+    /// Channels of the images.
+    pub channels: usize,
+    /// Scores.
+    pub classes: usize,
+}
+
+impl NetworkConfig for OverFeatConfig {
+    type Network = OverFeat;
+
+    /// Section 3.1.
+    fn initialization(&self) -> Initialization {
+        Initialization::Gaussian(0.01)
+    }
+
+    fn check(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_not(self.size, size)
+    }
+
+    fn init(&self, init: &mut Init) -> OverFeat {
+        let mut layers = Vec::with_capacity(self.convs.len());
+        let mut channels = self.channels;
+        for row in self.convs {
+            layers.push(Layer::new(channels, row, init));
+            channels = row.filters;
+        }
+        let [hidden1, hidden2] = self.hidden;
+        OverFeat {
+            layers,
+            fc1: Linear::new(channels * self.seen * self.seen, hidden1, init),
+            fc2: Linear::new(hidden1, hidden2, init),
+            dropout: Dropout::new(self.dropout),
+            fc3: Linear::new(hidden2, self.classes, init),
+        }
+    }
+
+    fn set_dropout(&mut self, probability: f64) -> Result<(), ConfigError> {
+        self.dropout = probability;
+        Ok(())
+    }
+}
+
+/// An OverFeat classifier.
+#[derive(Module, Debug)]
+pub struct OverFeat {
+    layers: Vec<Layer>,
+    fc1: Linear,
+    fc2: Linear,
+    dropout: Dropout,
+    fc3: Linear,
+}
+
+impl Network for OverFeat {
+    /// Taps at `layer1` and so on, after their pooling.
+    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+        let mut x = images;
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = tap.at(&format!("layer{}", index + 1), layer.forward(x));
+        }
+        let x = self.dropout.forward(self.fc1.forward_relu(flatten(x)));
+        let x = self.dropout.forward(self.fc2.forward_relu(x));
+        self.fc3.forward(x)
+    }
+}
+
+/// `pool(relu(conv(x)))`, or without the pool.
+#[derive(Module, Debug)]
+struct Layer {
+    conv: Conv2d,
+    pool: Option<MaxPool2d>,
+}
+
+impl Layer {
+    fn new(channels: usize, row: &Row, init: &mut Init) -> Self {
+        let conv = Conv2dConfig::square(channels, row.filters, row.kernel)
+            .stride(row.stride)
+            .padding(row.padding)
+            .with_bias();
+        Self {
+            conv: conv.init(init),
+            pool: row.pool.map(|window| MaxPool2d::new(window, window, 0)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.conv.forward_relu(x);
+        match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What residual networks are made of.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use kernels::{Activation, Finish, IdentityShortcut, identity_shortcut};
+
+use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
+use crate::Init;
+use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d};
+
+/// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
+#[derive(Module, Debug)]
+pub(super) struct Stem {
+    conv: ConvNorm,
+    pool: Option<MaxPool2d>,
+}
+
+impl Stem {
+    pub(super) fn new(config: &ResNetConfig, init: &mut Init) -> Self {
+        let (conv, pool) = match config.stem {
+            StemKind::ImageNet => (
+                Conv2dConfig::square(config.channels, config.stem_width, 7)
+                    .stride(2)
+                    .padding(3),
+                Some(MaxPool2d::new(3, 2, 1)),
+            ),
+            StemKind::Cifar => (
+                Conv2dConfig::square(config.channels, config.stem_width, 3).padding(1),
+                None,
+            ),
+        };
+        Self {
+            conv: ConvNorm::new(conv, init),
+            pool,
+        }
+    }
+
+    pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let x = self.conv.forward_relu(images);
+        match &self.pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        }
+    }
+}
+
+/// Blocks of one width; the first changes the shape.
+#[derive(Module, Debug)]
+pub(super) struct Stage {
+    pub(super) blocks: Vec<ResidualBlock>,
+}
+
+impl Stage {
+    /// The stage of that index, counted from 0, behind `channels`.
+    pub(super) fn new(
+        config: &ResNetConfig,
+        index: usize,
+        channels: usize,
+        init: &mut Init,
+    ) -> Self {
+        let (width, outputs) = (config.width << index, config.outputs << index);
+        let stride = if index == 0 { 1 } else { 2 };
+        let blocks = (0..config.depths[index])
+            .map(|block| match block {
+                0 => ResidualBlock::new(config, [channels, width, outputs], stride, init),
+                _ => ResidualBlock::new(config, [outputs, width, outputs], 1, init),
+            })
+            .collect();
+        Self { blocks }
+    }
+}
+
+/// `relu(path(x) + shortcut(x))`, or `relu(path(x))` in a plain network, where the path is
+/// `norm(conv(..))` with `relu` in between.
+#[derive(Module, Debug)]
+pub(super) struct ResidualBlock {
+    path: Vec<ConvNorm>,
+    shortcut: Option<Shortcut>,
+}
+
+impl ResidualBlock {
+    /// From `channels` to `outputs`, with `width` filters in each 3x3 convolution.
+    fn new(
+        config: &ResNetConfig,
+        [channels, width, outputs]: [usize; 3],
+        stride: usize,
+        init: &mut Init,
+    ) -> Self {
+        let convs = match config.block {
+            Block::Basic => vec![
+                Conv2dConfig::square(channels, width, 3)
+                    .stride(stride)
+                    .padding(1),
+                Conv2dConfig::square(width, width, 3).padding(1),
+            ],
+            Block::Bottleneck => {
+                let (first, middle) = match config.bottleneck_stride {
+                    BottleneckStride::First => (stride, 1),
+                    BottleneckStride::Middle => (1, stride),
+                };
+                vec![
+                    Conv2dConfig::square(channels, width, 1).stride(first),
+                    Conv2dConfig::square(width, width, 3)
+                        .stride(middle)
+                        .padding(1)
+                        .groups(config.groups),
+                    Conv2dConfig::square(width, outputs, 1),
+                ]
+            }
+        };
+        Self {
+            path: convs
+                .into_iter()
+                .map(|conv| ConvNorm::new(conv, init))
+                .collect(),
+            shortcut: config
+                .shortcut
+                .map(|kind| Shortcut::new(kind, channels, outputs, stride, init)),
+        }
+    }
+
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let (last, others) = self.path.split_last().expect("a block has layers");
+        let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
+        let y = others.iter().fold(x, |y, layer| layer.forward_relu(y));
+        let finish = Finish {
+            residual,
+            activation: Activation::Relu,
+        };
+        last.forward_with(y, finish)
+    }
+}
+
+/// Option A, B or C.
+#[derive(Module, Debug)]
+struct Shortcut {
+    projection: Option<ConvNorm>,
+    #[module(skip)]
+    stride: usize,
+    #[module(skip)]
+    added_channels: usize,
+}
+
+impl Shortcut {
+    fn new(
+        kind: ShortcutKind,
+        channels: usize,
+        out: usize,
+        stride: usize,
+        init: &mut Init,
+    ) -> Self {
+        let changes = stride != 1 || channels != out;
+        let projects = match kind {
+            ShortcutKind::A => false,
+            ShortcutKind::B => changes,
+            ShortcutKind::C => true,
+        };
+        let conv = Conv2dConfig::square(channels, out, 1).stride(stride);
+        Self {
+            projection: projects.then(|| ConvNorm::new(conv, init)),
+            stride,
+            added_channels: out.saturating_sub(channels),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        if let Some(projection) = &self.projection {
+            return projection.forward(x);
+        }
+        if self.stride == 1 && self.added_channels == 0 {
+            return x;
+        }
+        let before = self.added_channels / 2;
+        let identity = IdentityShortcut {
+            stride: self.stride,
+            before,
+            after: self.added_channels - before,
+        };
+        identity_shortcut(x, identity)
+    }
+}
