@@ -18,7 +18,7 @@ use crate::ops::{
 };
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions,
+    Pool2dOptions, SgdOptions,
 };
 
 thread_local! {
@@ -391,6 +391,44 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         }
     }
 
+    fn sgd_update(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: Optional<Self>,
+        options: SgdOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let velocity = match velocity {
+            Optional::None => Optional::None,
+            Optional::Some(velocity) => Optional::Some(velocity.into_primitive()),
+        };
+        let (weight, gradient) = (weight.into_primitive(), gradient.into_primitive());
+        let (weight, velocity) = B::sgd_update(weight, gradient, velocity, options);
+        (Self::from_inner(weight), Self::from_inner(velocity))
+    }
+
+    fn cross_entropy_forward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        smoothing: f64,
+    ) -> FloatTensor<Self> {
+        match CrossEntropyBackward
+            .prepare::<C>([logits.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let id = prep.checkpoint(&logits);
+                let logits = logits.into_primitive();
+                let output = B::cross_entropy_forward(logits, labels.clone(), smoothing);
+                prep.finish((id, labels, smoothing), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                let logits = logits.into_primitive();
+                prep.finish(B::cross_entropy_forward(logits, labels, smoothing))
+            }
+        }
+    }
+
     fn global_average_forward(images: FloatTensor<Self>) -> FloatTensor<Self> {
         let shape = images.shape();
         match GlobalAverageBackward
@@ -732,6 +770,27 @@ impl<B: CnnOps + CnnGradients> Backward<B, 1> for IdentityShortcutBackward {
         let (shape, shortcut) = ops.state;
         let gradient = B::identity_shortcut_gradient(output_gradient, shape, shortcut);
         register!(grads, ops.node, images => Some(gradient));
+    }
+}
+
+#[derive(Debug)]
+struct CrossEntropyBackward;
+
+impl<B: CnnOps + CnnGradients> Backward<B, 1> for CrossEntropyBackward {
+    type State = (NodeId, IntTensor<B>, f64);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let [parent] = ops.parents;
+        let output_gradient = consume!(grads, ops.node);
+        let (id, labels, smoothing) = ops.state;
+        let logits = checkpointer.retrieve_node_output(id);
+        let gradient = B::cross_entropy_gradient(logits, labels, output_gradient, smoothing);
+        register!(grads, ops.node, parent => Some(gradient));
     }
 }
 
