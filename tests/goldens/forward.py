@@ -20,6 +20,7 @@ and becomes, in double precision and then rounded to single:
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,8 @@ import torch
 
 from networks import NETWORKS
 
-# Name, height and width of the two images.
-CASES = [
-    ("lenet5", 28),
-    ("plain8", 32),
-    ("resnet20", 32),
-    ("resnet18_cifar", 32),
-    ("resnet18", 64),
-    ("resnet50", 64),
-]
+# Of every network, so that the files stay small.
+CLASSES = 10
 
 
 def uniform(name, count):
@@ -65,13 +59,15 @@ def tensor(name, shape):
 
 
 def logits(network, images):
-    names = [name for name in network.state_dict() if not name.endswith("num_batches_tracked")]
-    state = {name: tensor(name, network.state_dict()[name].shape) for name in names}
-    network.double().eval()
-    missing, unexpected = network.load_state_dict(state, strict=False)
+    state = {
+        name: tensor(name, value.shape)
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    missing, unexpected = network.load_state_dict(state, strict=False, assign=True)
     assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing)
     with torch.no_grad():
-        return network(images)
+        return network.eval()(images)
 
 
 def rounded(values):
@@ -79,15 +75,24 @@ def rounded(values):
 
 
 def main():
+    """Makes all cases again, or those of the networks that the command line names."""
+    path = Path(__file__).with_name("forward.json")
+    again = sys.argv[1:] or list(NETWORKS)
+    cases = {case["model"]: case for case in json.loads(path.read_text())["cases"]}
     lines = []
-    for name, size in CASES:
-        shape = [2, 1 if name == "lenet5" else 3, size, size]
-        scores = logits(NETWORKS[name](), tensor("images", shape))
+    for name, network in NETWORKS.items():
+        if name not in again:
+            lines.append("  " + json.dumps(cases[name]))
+            continue
+        shape = [2, network.channels, network.small, network.small]
+        with torch.device("meta"):
+            model = network.build(CLASSES)
+        scores = logits(model, tensor("images", shape))
         case = {"model": name, "images": shape, "logits": [rounded(row) for row in scores.tolist()]}
         lines.append("  " + json.dumps(case))
     text = '{\n "torch": "%s",\n "cases": [\n%s\n ]\n}\n'
     text %= (torch.__version__.split("+")[0], ",\n".join(lines))
-    Path(__file__).with_name("forward.json").write_text(text)
+    path.write_text(text)
 
 
 if __name__ == "__main__":

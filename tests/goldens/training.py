@@ -100,7 +100,7 @@ def train(path, dtype):
     for key in ("log", "checkpoint"):
         recipe.pop(key)
     assert recipe.pop("shuffle") is False
-    network = NETWORKS[recipe.pop("model")]()
+    network = NETWORKS[recipe.pop("model")].build(10)
     network.load_state_dict(load_file(ROOT / recipe.pop("init")))
     network.to(dtype).train()
     data = load_file(ROOT / recipe.pop("dataset")["tensors"])
@@ -170,9 +170,9 @@ def main():
     torch.use_deterministic_algorithms(True)
     inputs = {
         "resnet8-images": lambda path: draw_images(path, 96, (3, 9, 9), seed=1),
-        "resnet8-weights": lambda path: draw_weights(path, NETWORKS["resnet8"](), seed=2),
+        "resnet8-weights": lambda path: draw_weights(path, NETWORKS["resnet8"].build(10), seed=2),
         "lenet5-images": lambda path: draw_images(path, 48, (1, 28, 28), seed=3),
-        "lenet5-weights": lambda path: draw_weights(path, NETWORKS["lenet5"](), seed=4),
+        "lenet5-weights": lambda path: draw_weights(path, NETWORKS["lenet5"].build(10), seed=4),
     }
     for name, draw in inputs.items():
         path = FOLDER / f"{name}.safetensors"

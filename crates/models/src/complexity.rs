@@ -18,14 +18,20 @@ pub enum LayerKind {
     Conv2d,
     /// Batch normalisation.
     BatchNorm,
+    /// Local response normalisation.
+    LocalResponseNorm,
     /// The largest value of a window.
     MaxPool2d,
     /// The mean of a window.
     AvgPool2d,
+    /// The mean of each of a given number of windows.
+    AdaptiveAvgPool2d,
     /// The mean of a channel.
     GlobalAveragePool,
     /// A fully connected layer.
     Linear,
+    /// Values that are zeroed at random in training.
+    Dropout,
 }
 
 impl fmt::Display for LayerKind {
@@ -33,10 +39,13 @@ impl fmt::Display for LayerKind {
         f.pad(match self {
             Self::Conv2d => "conv2d",
             Self::BatchNorm => "batch_norm",
+            Self::LocalResponseNorm => "local_response_norm",
             Self::MaxPool2d => "max_pool2d",
             Self::AvgPool2d => "avg_pool2d",
+            Self::AdaptiveAvgPool2d => "adaptive_avg_pool2d",
             Self::GlobalAveragePool => "global_average_pool",
             Self::Linear => "linear",
+            Self::Dropout => "dropout",
         })
     }
 }
@@ -69,6 +78,8 @@ pub struct Description {
     pub layers: Vec<Layer>,
     /// Learnt values in all.
     pub parameters: usize,
+    /// Those among them that evaluation does not use: auxiliary classifiers.
+    pub auxiliary_parameters: usize,
     /// Multiply-adds of convolutions and linear layers for one image in evaluation.
     pub multiply_adds: u64,
     /// Values that convolutions and linear layers put out for one image
@@ -90,9 +101,12 @@ impl Description {
             .into_iter()
             .map(|layer| describe(layer, &names))
             .collect();
+        let parameters = parameters::count(model);
+        let used: usize = layers.iter().map(|layer| layer.parameters).sum();
         Self {
             input,
-            parameters: parameters::count(model),
+            parameters,
+            auxiliary_parameters: parameters - used,
             multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
             activations: layers.iter().map(|layer| layer.activations).sum(),
             layers,

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// A network that cannot be built, or does not take images of a size.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum ConfigError {
     /// A number that must be positive is zero.
     #[error("`{0}` is zero")]
@@ -16,6 +16,17 @@ pub enum ConfigError {
         /// `[height, width]`.
         found: [usize; 2],
     },
+    /// The network is deeper than images of this size.
+    #[error("the network takes images of at least {least}x{least} pixels, found {}x{}", found[0], found[1])]
+    TooSmall {
+        /// The least height and width.
+        least: usize,
+        /// `[height, width]`.
+        found: [usize; 2],
+    },
+    /// Something must be a probability below 1.
+    #[error("`{0}` is {1}, expected a number from 0 to below 1")]
+    Probability(&'static str, f64),
     /// The network's family has no such option.
     #[error("`{0}` is no option of this model")]
     NoSuchOption(&'static str),
@@ -25,6 +36,14 @@ impl ConfigError {
     pub(crate) fn if_zero(name: &'static str, value: usize) -> Result<(), Self> {
         if value == 0 {
             return Err(Self::Zero(name));
+        }
+        Ok(())
+    }
+
+    /// Refuses images of a size `[height, width]` below `least` along either axis.
+    pub(crate) fn if_below(least: usize, found: [usize; 2]) -> Result<(), Self> {
+        if found[0].min(found[1]) < least {
+            return Err(Self::TooSmall { least, found });
         }
         Ok(())
     }

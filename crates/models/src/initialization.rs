@@ -16,14 +16,25 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub enum Initialization {
     /// Normal with variance 2 / fan-in, biases zero (He et al. 2015, arXiv:1502.01852, equation 10).
     He,
+    /// Normal with variance 2 / fan-out, biases zero (the same, equation 14).
+    #[serde(rename = "he-fan-out")]
+    HeFanOut,
+    /// Uniform with variance 2 / fan-in, biases zero.
+    #[serde(rename = "he-uniform")]
+    HeUniform,
     /// Uniform with variance 2 / (fan-in + fan-out), biases zero (Glorot and Bengio 2010, equation 16).
     Glorot,
     /// What PyTorch's layers do: weights and biases uniform within 1 / sqrt(fan-in).
     PyTorch,
     /// Normal with this standard deviation, biases zero.
     Gaussian(#[serde(deserialize_with = "positive")] f64),
+    /// Normal with this standard deviation, drawn again beyond two of them, biases zero.
+    #[serde(rename = "truncated-gaussian")]
+    TruncatedGaussian(#[serde(deserialize_with = "positive")] f64),
     /// Weights and biases uniform within 2.4 / fan-in (LeCun et al. 1998, section III).
     LeCun,
+    /// Each layer as the network's paper says, where its layers differ.
+    Paper,
 }
 
 fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -40,10 +51,14 @@ impl fmt::Display for Initialization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::He => write!(f, "he"),
+            Self::HeFanOut => write!(f, "he, by fan-out"),
+            Self::HeUniform => write!(f, "he, uniform"),
             Self::Glorot => write!(f, "glorot"),
             Self::PyTorch => write!(f, "pytorch"),
             Self::Gaussian(deviation) => write!(f, "gaussian ({deviation})"),
+            Self::TruncatedGaussian(deviation) => write!(f, "truncated gaussian ({deviation})"),
             Self::LeCun => write!(f, "lecun"),
+            Self::Paper => write!(f, "as in the paper"),
         }
     }
 }
@@ -55,21 +70,46 @@ struct Fan {
     output: f64,
 }
 
+/// How one layer is drawn.
+#[derive(Clone, Copy, Debug)]
+struct LayerRule {
+    weights: Initialization,
+    /// The value of the biases; without it as `weights` says.
+    bias: Option<f32>,
+}
+
+impl LayerRule {
+    fn biases(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+        match self.bias {
+            Some(bias) => vec![bias; count],
+            None => self.weights.biases(fan, count, rng),
+        }
+    }
+}
+
 impl Initialization {
     fn weights(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
         match self {
             Self::He => normal((2.0 / fan.input).sqrt(), count, rng),
+            Self::HeFanOut => normal((2.0 / fan.output).sqrt(), count, rng),
+            Self::HeUniform => uniform((6.0 / fan.input).sqrt(), count, rng),
             Self::Glorot => uniform((6.0 / (fan.input + fan.output)).sqrt(), count, rng),
-            Self::PyTorch => uniform(1.0 / fan.input.sqrt(), count, rng),
+            Self::PyTorch | Self::Paper => uniform(1.0 / fan.input.sqrt(), count, rng),
             Self::Gaussian(deviation) => normal(deviation, count, rng),
+            Self::TruncatedGaussian(deviation) => truncated_normal(deviation, count, rng),
             Self::LeCun => uniform(2.4 / fan.input, count, rng),
         }
     }
 
     fn biases(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
         match self {
-            Self::PyTorch | Self::LeCun => self.weights(fan, count, rng),
-            Self::He | Self::Glorot | Self::Gaussian(_) => vec![0.0; count],
+            Self::PyTorch | Self::LeCun | Self::Paper => self.weights(fan, count, rng),
+            Self::He
+            | Self::HeFanOut
+            | Self::HeUniform
+            | Self::Glorot
+            | Self::Gaussian(_)
+            | Self::TruncatedGaussian(_) => vec![0.0; count],
         }
     }
 }
@@ -77,6 +117,13 @@ impl Initialization {
 fn normal(deviation: f64, count: usize, rng: &mut impl Rng) -> Vec<f32> {
     let normal = Normal::new(0.0, deviation).expect("a checked, finite deviation");
     (0..count).map(|_| normal.sample(rng) as f32).collect()
+}
+
+fn truncated_normal(deviation: f64, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+    let normal = Normal::new(0.0, deviation).expect("a checked, finite deviation");
+    let within = |value: &f64| value.abs() <= 2.0 * deviation;
+    let values = normal.sample_iter(rng).filter(within);
+    values.take(count).map(|value| value as f32).collect()
 }
 
 fn uniform(bound: f64, count: usize, rng: &mut impl Rng) -> Vec<f32> {
@@ -93,7 +140,8 @@ fn uniform(bound: f64, count: usize, rng: &mut impl Rng) -> Vec<f32> {
 pub struct Init {
     device: Device,
     seed: u64,
-    initialization: Initialization,
+    follows_paper: bool,
+    rule: LayerRule,
     drawn: u64,
 }
 
@@ -103,8 +151,21 @@ impl Init {
         Self {
             device: device.clone(),
             seed,
-            initialization,
+            follows_paper: initialization == Initialization::Paper,
+            rule: LayerRule {
+                weights: initialization,
+                bias: None,
+            },
             drawn: 0,
+        }
+    }
+
+    /// What the paper says of the layers that are made next: their weights, and the value of their
+    /// biases where `weights` does not say it. Another choice than [`Initialization::Paper`]
+    /// overrides it.
+    pub(crate) fn paper(&mut self, weights: Initialization, bias: Option<f32>) {
+        if self.follows_paper {
+            self.rule = LayerRule { weights, bias };
         }
     }
 
@@ -115,34 +176,30 @@ impl Init {
 
     /// A convolution's weight, `[filters, channels / groups, height, width]`.
     pub(crate) fn conv_weight(&mut self, shape: [usize; 4]) -> Param<Tensor<4>> {
-        let (initialization, fan) = (self.initialization, conv_fan(shape));
+        let (rule, fan) = (self.rule, conv_fan(shape));
         self.parameter(shape, move |count, rng| {
-            initialization.weights(fan, count, rng)
+            rule.weights.weights(fan, count, rng)
         })
     }
 
     /// The bias of a convolution with a weight of shape `weight`.
     pub(crate) fn conv_bias(&mut self, weight: [usize; 4]) -> Param<Tensor<1>> {
-        let (initialization, fan) = (self.initialization, conv_fan(weight));
-        self.parameter([weight[0]], move |count, rng| {
-            initialization.biases(fan, count, rng)
-        })
+        let (rule, fan) = (self.rule, conv_fan(weight));
+        self.parameter([weight[0]], move |count, rng| rule.biases(fan, count, rng))
     }
 
     /// A linear layer's weight, `[outputs, inputs]`.
     pub(crate) fn linear_weight(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
-        let (initialization, fan) = (self.initialization, linear_fan(shape));
+        let (rule, fan) = (self.rule, linear_fan(shape));
         self.parameter(shape, move |count, rng| {
-            initialization.weights(fan, count, rng)
+            rule.weights.weights(fan, count, rng)
         })
     }
 
     /// The bias of a linear layer with a weight of shape `weight`.
     pub(crate) fn linear_bias(&mut self, weight: [usize; 2]) -> Param<Tensor<1>> {
-        let (initialization, fan) = (self.initialization, linear_fan(weight));
-        self.parameter([weight[0]], move |count, rng| {
-            initialization.biases(fan, count, rng)
-        })
+        let (rule, fan) = (self.rule, linear_fan(weight));
+        self.parameter([weight[0]], move |count, rng| rule.biases(fan, count, rng))
     }
 
     /// A vector with the same value everywhere, as normalisation layers start from.
@@ -214,11 +271,18 @@ mod tests {
     fn deviations_are_the_papers() {
         let fan_in = 32.0 * 9.0;
         let fan_out = 64.0 * 9.0;
-        let expected: [(Initialization, f64); 5] = [
+        let expected: [(Initialization, f64); 8] = [
             (Initialization::He, f64::sqrt(2.0 / fan_in)),
             (Initialization::Glorot, f64::sqrt(2.0 / (fan_in + fan_out))),
             (Initialization::PyTorch, f64::sqrt(1.0 / (3.0 * fan_in))),
+            (Initialization::HeFanOut, f64::sqrt(2.0 / fan_out)),
+            (Initialization::HeUniform, f64::sqrt(2.0 / fan_in)),
             (Initialization::Gaussian(0.01), 0.01),
+            // 1 - 4 phi(2) / (2 Phi(2) - 1) of the variance is left.
+            (
+                Initialization::TruncatedGaussian(0.01),
+                0.01 * f64::sqrt(0.773_741_3),
+            ),
             (Initialization::LeCun, 2.4 / fan_in / f64::sqrt(3.0)),
         ];
         for (initialization, expected) in expected {
@@ -228,6 +292,21 @@ mod tests {
                 "{initialization}: expected a deviation of {expected}, found {found}"
             );
         }
+    }
+
+    #[test]
+    fn the_papers_rule_for_a_layer_gives_way_to_a_choice() {
+        let biases = |initialization| -> Vec<f32> {
+            let mut init = Init::new(&Device::flex(), initialization, 0);
+            init.paper(Initialization::Gaussian(0.01), Some(1.0));
+            init.linear_bias([4, 3])
+                .val()
+                .into_data()
+                .try_to_vec()
+                .unwrap()
+        };
+        assert_eq!(biases(Initialization::Paper), [1.0; 4]);
+        assert_eq!(biases(Initialization::He), [0.0; 4]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear, elementwise, flatten};
-use crate::{ConfigError, Init, Initialization, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
 
 /// The network of section II.B.
 pub const LENET5: LeNetConfig = LeNetConfig {
@@ -43,14 +43,15 @@ pub struct LeNetConfig {
     pub classes: usize,
 }
 
-impl LeNetConfig {
-    /// Section III: uniform within 2.4 / fan-in.
-    pub const INITIALIZATION: Initialization = Initialization::LeCun;
+impl NetworkConfig for LeNetConfig {
+    type Network = LeNet;
 
-    /// Whether the network can be built and takes images of `[height, width]`.
-    pub fn check(&self, [height, width]: [usize; 2]) -> Result<(), ConfigError> {
-        ConfigError::if_zero("classes", self.classes)?;
-        ConfigError::if_zero("channels", self.channels)?;
+    /// Section III: uniform within 2.4 / fan-in.
+    fn initialization(&self) -> Initialization {
+        Initialization::LeCun
+    }
+
+    fn check(&self, [height, width]: [usize; 2]) -> Result<(), ConfigError> {
         if [height, width] != [SIZE, SIZE] {
             return Err(ConfigError::ImageSize {
                 expected: format!("{SIZE}x{SIZE}"),
@@ -60,8 +61,7 @@ impl LeNetConfig {
         Ok(())
     }
 
-    /// Makes the network.
-    pub fn init(&self, init: &mut Init) -> LeNet {
+    fn init(&self, init: &mut Init) -> LeNet {
         LeNet {
             conv1: Conv2dConfig::square(self.channels, 6, 5)
                 .with_bias()
@@ -86,14 +86,9 @@ pub struct LeNet {
     fc3: Linear,
 }
 
-impl LeNet {
-    /// `[n, channels, 28, 28]` to `[n, classes]`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward_with(images, &mut ())
-    }
-
-    /// The same, with a tap at `stage1` (S2) and `stage2` (S4).
-    pub fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+impl Network for LeNet {
+    /// Taps at `stage1` (S2) and `stage2` (S4).
+    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
         let x = squash(self.conv1.forward(images)); // [n, 6, 24, 24]
         let x = tap.at("stage1", self.subsample.forward(x)); // [n, 6, 12, 12]
         let x = squash(self.conv2.forward(x)); // [n, 16, 8, 8]

@@ -22,23 +22,25 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
-mod architecture;
 mod complexity;
 mod error;
+mod families;
 mod initialization;
 pub mod layers;
 pub mod lenet;
-mod model;
+mod network;
+pub mod noise;
 pub mod parameters;
 pub mod registry;
 pub mod resnet;
 mod tap;
 mod trace;
+pub mod vgg;
 pub mod weights;
 
-pub use architecture::Architecture;
 pub use complexity::{Description, Layer, LayerKind};
 pub use error::ConfigError;
+pub use families::{Architecture, Model};
 pub use initialization::{Init, Initialization};
-pub use model::{Model, Scores};
+pub use network::{Network, NetworkConfig, Scores};
 pub use tap::Tap;

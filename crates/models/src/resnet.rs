@@ -34,7 +34,7 @@ use kernels::{Activation, Finish, IdentityShortcut, identity_shortcut};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Conv2dConfig, ConvNorm, Linear, MaxPool2d, global_average};
-use crate::{ConfigError, Init, Initialization, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
 
 /// Table 1, 18 layers.
 pub const RESNET18: ResNetConfig = imagenet(Block::Basic, &[2, 2, 2, 2]);
@@ -159,20 +159,20 @@ pub struct ResNetConfig {
     pub classes: usize,
 }
 
-impl ResNetConfig {
-    /// Section 3.4: as in He et al. 2015 (arXiv:1502.01852).
-    pub const INITIALIZATION: Initialization = Initialization::He;
+impl NetworkConfig for ResNetConfig {
+    type Network = ResNet;
 
-    /// Whether the network can be built and takes images of `[height, width]`.
-    pub fn check(&self, [height, width]: [usize; 2]) -> Result<(), ConfigError> {
-        ConfigError::if_zero("classes", self.classes)?;
-        ConfigError::if_zero("channels", self.channels)?;
-        ConfigError::if_zero("height", height)?;
-        ConfigError::if_zero("width", width)
+    /// Section 3.4: as in He et al. 2015 (arXiv:1502.01852).
+    fn initialization(&self) -> Initialization {
+        Initialization::He
     }
 
-    /// Makes the network.
-    pub fn init(&self, init: &mut Init) -> ResNet {
+    /// Every layer is padded: images of any size do.
+    fn check(&self, _size: [usize; 2]) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn init(&self, init: &mut Init) -> ResNet {
         let stem = Stem::new(self, init);
         let mut channels = self.width;
         let mut stages = Vec::with_capacity(self.depths.len());
@@ -198,14 +198,11 @@ pub struct ResNet {
     head: Linear,
 }
 
-impl ResNet {
-    /// `[n, channels, h, w]` to `[n, classes]`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.forward_with(images, &mut ())
-    }
+impl Network for ResNet {
+    const ALIASES: &'static [(&'static str, &'static str)] = &[("linear.", "fc.")];
 
-    /// The same, with a tap at `stem` and after each block, as in `stage1.block0`.
-    pub fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    /// Taps at `stem` and after each block, as in `stage1.block0`.
+    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
         let mut x = tap.at("stem", self.stem.forward(images));
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
@@ -216,8 +213,8 @@ impl ResNet {
         self.head.forward(global_average(x))
     }
 
-    /// torchvision's name of the parameter at `path`.
-    pub(crate) fn pytorch_name(path: &str) -> String {
+    /// torchvision's.
+    fn pytorch_name(&self, path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         match parts.as_slice() {
             ["stem", "conv", layer, rest @ ..] => torch_conv_norm("", 1, layer, rest),
@@ -252,9 +249,6 @@ impl ResNet {
             _ => path.to_owned(),
         }
     }
-
-    /// Other names that published weights of this family use: (theirs, torchvision's).
-    pub(crate) const ALIASES: &[(&str, &str)] = &[("linear.", "fc.")];
 }
 
 fn torch_conv_norm(prefix: &str, number: usize, layer: &str, rest: &[&str]) -> String {

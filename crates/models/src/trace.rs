@@ -9,11 +9,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use crate::LayerKind;
 use burn::module::ParamId;
 use burn::tensor::Tensor;
-use kernels::Conv2dOptions;
-
-use crate::LayerKind;
 
 thread_local! {
     static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
@@ -77,8 +75,12 @@ pub(crate) struct Window {
     pub parameters: usize,
     pub multiply_adds_per_pixel: u64,
     pub filters: usize,
-    pub kernel: [usize; 2],
-    pub options: Conv2dOptions,
+    /// Rows from the first that the window sees to the last, both included.
+    pub extent: usize,
+    /// Rows from one window to the next.
+    pub stride: usize,
+    /// Height and width of the output, where one window fits.
+    pub output: Option<[usize; 2]>,
 }
 
 /// # Panics
@@ -86,19 +88,15 @@ pub(crate) struct Window {
 /// Where the window is larger than the padded image.
 pub(crate) fn window(images: Tensor<4>, layer: Window) -> Tensor<4> {
     let [n, _, height, width] = images.dims();
-    let [out_height, out_width] = layer
-        .options
-        .output_size([height, width], layer.kernel)
-        .unwrap_or_else(|| {
-            panic!(
-                "a window of {:?} does not fit an image of {height}x{width}",
-                layer.kernel
-            )
-        });
+    let [out_height, out_width] = layer.output.unwrap_or_else(|| {
+        panic!(
+            "a window of {} rows does not fit an image of {height}x{width}",
+            layer.extent
+        )
+    });
     let stride = stride_of([height, width]);
-    let extent = layer.options.dilation[0] * (layer.kernel[0] - 1);
-    let field = receptive_field(&images) + extent * stride;
-    note_stride([out_height, out_width], stride * layer.options.stride[0]);
+    let field = receptive_field(&images) + (layer.extent - 1) * stride;
+    note_stride([out_height, out_width], stride * layer.stride);
     note(TracedLayer {
         kind: layer.kind,
         parameter: layer.parameter,
@@ -110,22 +108,44 @@ pub(crate) fn window(images: Tensor<4>, layer: Window) -> Tensor<4> {
     filled([n, layer.filters, out_height, out_width], field, &images)
 }
 
-/// A layer that leaves the shape as it is.
-pub(crate) fn pointwise(
+/// A layer that averages windows which cover the image, however large it is.
+pub(crate) fn adaptive(
     images: Tensor<4>,
+    kind: LayerKind,
+    [out_height, out_width]: [usize; 2],
+) -> Tensor<4> {
+    let [_, channels, height, _] = images.dims();
+    let extent =
+        |index: usize| ((index + 1) * height).div_ceil(out_height) - index * height / out_height;
+    let window = Window {
+        kind,
+        parameter: None,
+        parameters: 0,
+        multiply_adds_per_pixel: 0,
+        filters: channels,
+        extent: (0..out_height).map(extent).max().unwrap_or(1),
+        stride: (height / out_height).max(1),
+        output: Some([out_height, out_width]),
+    };
+    self::window(images, window)
+}
+
+/// A layer that leaves the shape as it is.
+pub(crate) fn pointwise<const D: usize>(
+    x: Tensor<D>,
     kind: LayerKind,
     parameter: Option<ParamId>,
     parameters: usize,
-) -> Tensor<4> {
+) -> Tensor<D> {
     note(TracedLayer {
         kind,
         parameter,
         parameters,
         multiply_adds: 0,
-        output: images.dims()[1..].to_vec(),
-        receptive_field: receptive_field(&images),
+        output: x.dims()[1..].to_vec(),
+        receptive_field: receptive_field(&x),
     });
-    images
+    x
 }
 
 /// What looks at the whole image, which is a layer where it has a kind.

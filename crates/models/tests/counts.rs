@@ -1,57 +1,54 @@
-//! Parameters and multiply-adds of every network, against the references' own counts.
+//! Parameters, multiply-adds and activations of every network, against the references' own counts.
 
-use burn::tensor::Device;
+mod support;
+
+use models::registry;
 use models::resnet::BottleneckStride;
-use models::{Architecture, Description, Init, registry};
+use serde::Deserialize;
+use support::describe;
 
-fn describe(architecture: &Architecture, input: [usize; 3]) -> Description {
-    let mut init = Init::new(&Device::flex(), architecture.initialization(), 0);
-    Description::of(&architecture.init(&mut init), input)
+const COUNTS: &[u8] = include_bytes!("../../../tests/goldens/counts.csv");
+const AGAIN: &str = "to count the references again: `python tests/goldens/counts.py` \
+                     (tests/goldens/README.md)";
+
+/// A row of `counts.csv`, whose script says what the columns are.
+#[derive(Deserialize)]
+struct Row {
+    model: String,
+    source: String,
+    image: usize,
+    parameters: usize,
+    auxiliary_parameters: usize,
+    multiply_adds: u64,
+    activations: u64,
 }
-
-/// Read from the running models of torchvision 0.29 (ImageNet form), computed by hand from the
-/// layer table of section 4.2 for the CIFAR form with option A, and for LeNet-5 from its layers:
-/// parameters, multiply-adds of convolutions and linear layers.
-const COUNTS: &[(&str, usize, u64)] = &[
-    ("lenet5", 44_426, 281_640),
-    ("resnet20", 269_722, 40_551_040),
-    ("plain20", 269_722, 40_551_040),
-    ("resnet56", 853_018, 125_485_696),
-    ("plain56", 853_018, 125_485_696),
-    ("resnet110", 1_727_962, 252_887_680),
-    ("resnet18", 11_689_512, 1_814_073_344),
-    ("resnet34", 21_797_672, 3_663_761_408),
-    ("resnet50", 25_557_032, 4_089_184_256),
-    ("resnet101", 44_549_160, 7_801_405_440),
-    ("resnet152", 60_192_808, 11_513_626_624),
-];
 
 #[test]
 fn counts_are_the_references() {
-    for &(name, parameters, multiply_adds) in COUNTS {
-        let entry = registry::find(name).unwrap();
+    let rows: Vec<Row> = csv::Reader::from_reader(COUNTS)
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    for entry in registry::MODELS {
+        let name = entry.name;
+        let row = rows.iter().find(|row| row.model == name);
+        let row = row.unwrap_or_else(|| panic!("counts.csv has no `{name}`\n{AGAIN}"));
         let found = describe(&entry.architecture, entry.input());
-        assert_eq!(found.parameters, parameters, "parameters of {name}");
+        let reference = &row.source;
+        assert_eq!(entry.image_size, row.image, "image size of {name}");
         assert_eq!(
-            found.multiply_adds, multiply_adds,
-            "multiply-adds of {name}"
+            [found.parameters, found.auxiliary_parameters],
+            [row.parameters, row.auxiliary_parameters],
+            "parameters and auxiliary parameters of {name}, right is {reference}\n{AGAIN}"
+        );
+        assert_eq!(
+            [found.multiply_adds, found.activations],
+            [row.multiply_adds, row.activations],
+            "multiply-adds and activations of {name}, right is {reference}\n{AGAIN}"
         );
     }
-}
-
-#[test]
-fn every_network_can_be_described() {
-    for entry in registry::MODELS {
-        let described = describe(&entry.architecture, entry.input());
-        let in_layers: usize = described.layers.iter().map(|layer| layer.parameters).sum();
-        assert_eq!(in_layers, described.parameters, "{}", entry.name);
-        let last = described.layers.last().unwrap();
-        assert_eq!(
-            last.output,
-            [entry.architecture.classes()],
-            "{}",
-            entry.name
-        );
+    for row in &rows {
+        assert!(registry::find(&row.model).is_some(), "{}", row.model);
     }
 }
 

@@ -44,6 +44,13 @@ pub(crate) fn zero_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     real(deserializer, "a number, 0 or more", |x| x >= 0.0)
 }
 
+/// A number from 0 up to, but not including, 1, for a key that may be left out.
+pub(crate) fn some_below_one<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<f64>, D::Error> {
+    below_one(deserializer).map(Some)
+}
+
 /// A number from 0 up to, but not including, 1.
 pub(crate) fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     real(deserializer, "a number from 0 to below 1", |x| {

@@ -44,6 +44,9 @@ pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> 
     if let Some(stride) = model.bottleneck_stride {
         architecture = architecture.with_bottleneck_stride(stride)?;
     }
+    if let Some(probability) = model.dropout {
+        architecture = architecture.with_dropout(probability)?;
+    }
     Ok(architecture)
 }
 

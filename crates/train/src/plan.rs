@@ -231,7 +231,10 @@ impl Plan {
             shuffle: recipe.shuffle,
             drop_last: recipe.drop_last,
             init: recipe.init.clone(),
-            initialization: recipe.initialization.unwrap_or(here.initialization),
+            initialization: recipe
+                .initialization
+                .filter(|chosen| *chosen != Initialization::Paper)
+                .unwrap_or(here.initialization),
             clip_norm: recipe.clip_norm,
             notes,
             model: recipe.model.clone(),

@@ -100,6 +100,9 @@ pub struct Model {
     /// In place of the registry's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bottleneck_stride: Option<BottleneckStride>,
+    /// The probability of dropout, in place of the registry's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropout: Option<f64>,
 }
 
 /// Where the images come from: `"cifar10"`, or a table with one of four keys.
@@ -626,6 +629,8 @@ impl<'de> Deserialize<'de> for Model {
             shortcut: Option<ShortcutKind>,
             #[serde(default)]
             bottleneck_stride: Option<BottleneckStride>,
+            #[serde(default, deserialize_with = "bounds::some_below_one")]
+            dropout: Option<f64>,
         }
 
         struct NameOrTable;
@@ -642,6 +647,7 @@ impl<'de> Deserialize<'de> for Model {
                     name: name.into(),
                     shortcut: None,
                     bottleneck_stride: None,
+                    dropout: None,
                 })
             }
 
@@ -650,11 +656,13 @@ impl<'de> Deserialize<'de> for Model {
                     name,
                     shortcut,
                     bottleneck_stride,
+                    dropout,
                 } = Table::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Model {
                     name,
                     shortcut,
                     bottleneck_stride,
+                    dropout,
                 })
             }
         }

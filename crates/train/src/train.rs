@@ -9,7 +9,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use data::{Batch, Loader, Source};
-use models::{Model, parameters};
+use models::{Model, noise, parameters};
 
 use crate::checkpoint::{self, Best, State};
 use crate::error::Error;
@@ -145,9 +145,10 @@ impl Trainer<'_> {
         let device = self.device.clone().autodiff();
         let mut gradients = Gradients::new();
         let mut told: Option<Update> = None;
-        for part in micro_batches(batch, self.plan.accumulate) {
+        for (index, part) in (0..).zip(micro_batches(batch, self.plan.accumulate)) {
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
             let labels = labels_of(&part, &device);
+            noise::start(self.plan.seed, self.state.step, index);
             let scores = (self.state.model).forward_train(evaluate::images_of(&part, &device));
             let right = count_right(&scores.logits, &labels);
             let loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);

@@ -8,10 +8,24 @@ use super::residual_add;
 use crate::trace;
 use crate::{Init, LayerKind};
 
-/// The share of the new batch in the running statistics, as in PyTorch.
-const MOMENTUM: f64 = 0.1;
-/// What is added to the variance, as in PyTorch.
-const EPSILON: f64 = 1e-5;
+/// What papers and libraries set differently.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormOptions {
+    /// The share of the new batch in the running statistics.
+    pub momentum: f64,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
+
+/// PyTorch's.
+impl Default for NormOptions {
+    fn default() -> Self {
+        Self {
+            momentum: 0.1,
+            epsilon: 1e-5,
+        }
+    }
+}
 
 /// Batch normalisation over `[n, channels, h, w]` (Ioffe and Szegedy 2015, arXiv:1502.03167).
 ///
@@ -28,16 +42,24 @@ pub struct BatchNorm {
     pub running_mean: RunningState<Tensor<1>>,
     /// The moving average of the batches' variances, `[channels]`.
     pub running_var: RunningState<Tensor<1>>,
+    #[module(skip)]
+    options: NormOptions,
 }
 
 impl BatchNorm {
     /// A normalisation that starts as the identity on standardised channels.
     pub fn new(channels: usize, init: &mut Init) -> Self {
+        Self::with(channels, NormOptions::default(), init)
+    }
+
+    /// The same with these options.
+    pub fn with(channels: usize, options: NormOptions, init: &mut Init) -> Self {
         Self {
             weight: init.constant(1.0, channels),
             bias: init.constant(0.0, channels),
             running_mean: RunningState::new(Tensor::zeros([channels], init.device())),
             running_var: RunningState::new(Tensor::ones([channels], init.device())),
+            options,
         }
     }
 
@@ -60,7 +82,7 @@ impl BatchNorm {
                 self.bias.val(),
                 self.running_mean.value(),
                 self.running_var.value(),
-                EPSILON,
+                self.options.epsilon,
                 finish,
             )
         }
@@ -78,15 +100,16 @@ impl BatchNorm {
 
     fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
-        let normalized = batch_norm_train(images, weight, bias, EPSILON, finish);
-        advance(&self.running_mean, normalized.mean);
-        advance(&self.running_var, normalized.variance);
+        let normalized = batch_norm_train(images, weight, bias, self.options.epsilon, finish);
+        let momentum = self.options.momentum;
+        advance(&self.running_mean, normalized.mean, momentum);
+        advance(&self.running_var, normalized.variance, momentum);
         normalized.output
     }
 }
 
-fn advance(state: &RunningState<Tensor<1>>, batch: Tensor<1>) {
-    let average = state.value() * (1.0 - MOMENTUM) + batch * MOMENTUM;
+fn advance(state: &RunningState<Tensor<1>>, batch: Tensor<1>, momentum: f64) {
+    let average = state.value() * (1.0 - momentum) + batch * momentum;
     state.update(average.detach());
     // An update is pending until the next synchronisation: without this one, whoever saves or
     // clones the layer now would get the statistics of one step ago.

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kernels::{Activation, Conv2dOptions, add_bias, conv2d};
+use kernels::{Activation, Conv2dOptions, activate, add_bias, conv2d};
 
 use crate::trace::{self, Window};
 use crate::{Init, LayerKind};
@@ -23,15 +23,20 @@ pub struct Conv2dConfig {
 }
 
 impl Conv2dConfig {
-    /// A square kernel at stride 1, without padding or bias.
-    pub fn square(channels: usize, filters: usize, kernel: usize) -> Self {
+    /// A kernel of `[height, width]` at stride 1, without padding or bias.
+    pub fn new(channels: usize, filters: usize, kernel: [usize; 2]) -> Self {
         Self {
             channels,
             filters,
-            kernel: [kernel, kernel],
+            kernel,
             options: Conv2dOptions::default(),
             bias: false,
         }
+    }
+
+    /// A square kernel at stride 1, without padding or bias.
+    pub fn square(channels: usize, filters: usize, kernel: usize) -> Self {
+        Self::new(channels, filters, [kernel, kernel])
     }
 
     /// The same with this stride along both axes.
@@ -43,6 +48,27 @@ impl Conv2dConfig {
     /// The same with this many zero pixels on every side.
     pub fn padding(mut self, padding: usize) -> Self {
         self.options.padding = [padding, padding];
+        self
+    }
+
+    /// The same with as many zero pixels as keep the image's size at stride 1, for a kernel with a
+    /// pixel in its middle.
+    pub fn same_padding(mut self) -> Self {
+        for axis in 0..2 {
+            self.options.padding[axis] = self.options.dilation[axis] * (self.kernel[axis] / 2);
+        }
+        self
+    }
+
+    /// The same with this many pixels from one tap of the kernel to the next.
+    pub fn dilation(mut self, dilation: usize) -> Self {
+        self.options.dilation = [dilation, dilation];
+        self
+    }
+
+    /// The same with channels and filters in groups that are convolved apart.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.options.groups = groups;
         self
     }
 
@@ -87,18 +113,31 @@ impl Conv2d {
     ///
     /// Where the channels do not fit, or the kernel is larger than the padded image.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        self.forward_with(images, Activation::Identity)
+    }
+
+    /// `relu(conv(x))`.
+    pub fn forward_relu(&self, images: Tensor<4>) -> Tensor<4> {
+        self.forward_with(images, Activation::Relu)
+    }
+
+    /// The activation of `conv(x)`, in the pass over memory that adds the bias.
+    pub fn forward_with(&self, images: Tensor<4>, activation: Activation) -> Tensor<4> {
         if trace::is_active() {
             return self.trace(images);
         }
         let output = conv2d(images, self.weight.val(), self.options);
         match &self.bias {
-            Some(bias) => add_bias(output, bias.val(), Activation::Identity),
-            None => output,
+            Some(bias) => add_bias(output, bias.val(), activation),
+            None => activate(output, activation),
         }
     }
 
     fn trace(&self, images: Tensor<4>) -> Tensor<4> {
         let [filters, channels, height, width] = self.weight.lazy_shape().dims();
+        let [_, found, image_height, image_width] = images.dims();
+        assert_eq!(found, channels * self.options.groups, "channels");
+        let image = [image_height, image_width];
         let biases = if self.bias.is_some() { filters } else { 0 };
         let weights = filters * channels * height * width;
         trace::window(
@@ -109,8 +148,9 @@ impl Conv2d {
                 parameters: weights + biases,
                 multiply_adds_per_pixel: weights as u64,
                 filters,
-                kernel: [height, width],
-                options: self.options,
+                extent: self.options.dilation[0] * (height - 1) + 1,
+                stride: self.options.stride[0],
+                output: self.options.output_size(image, [height, width]),
             },
         )
     }

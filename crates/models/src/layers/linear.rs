@@ -2,7 +2,9 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 
+use super::elementwise;
 use crate::trace;
 use crate::{Init, LayerKind};
 
@@ -32,8 +34,14 @@ impl Linear {
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {
         if trace::is_active() {
             let [outputs, inputs] = self.weight.lazy_shape().dims();
+            assert_eq!(features.dims()[1], inputs, "features");
             return trace::linear(features, LayerKind::Linear, self.weight.id, inputs, outputs);
         }
         features.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    }
+
+    /// `max(0, x Wᵀ + b)`.
+    pub fn forward_relu(&self, features: Tensor<2>) -> Tensor<2> {
+        elementwise(self.forward(features), relu)
     }
 }

@@ -4,13 +4,17 @@
 
 mod batch_norm;
 mod conv2d;
+mod dropout;
 mod linear;
 mod pool;
+mod response_norm;
 
-pub use batch_norm::BatchNorm;
+pub use batch_norm::{BatchNorm, NormOptions};
 pub use conv2d::{Conv2d, Conv2dConfig};
+pub use dropout::Dropout;
 pub use linear::Linear;
-pub use pool::{AvgPool2d, MaxPool2d, flatten, global_average};
+pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average};
+pub use response_norm::LocalResponseNorm;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -30,9 +34,14 @@ pub struct ConvNorm {
 impl ConvNorm {
     /// The convolution of `config`, and a normalisation of its filters.
     pub fn new(config: Conv2dConfig, init: &mut Init) -> Self {
+        Self::with(config, NormOptions::default(), init)
+    }
+
+    /// The same with these options of the normalisation.
+    pub fn with(config: Conv2dConfig, options: NormOptions, init: &mut Init) -> Self {
         Self {
             conv: config.init(init),
-            norm: BatchNorm::new(config.filters, init),
+            norm: BatchNorm::with(config.filters, options, init),
         }
     }
 
@@ -54,6 +63,14 @@ impl ConvNorm {
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
         self.norm.forward_with(self.conv.forward(x), finish)
     }
+}
+
+/// Images of any numbers of channels behind each other: `[n, c, h, w]` each to `[n, sum of c, h, w]`.
+pub fn concat(images: Vec<Tensor<4>>) -> Tensor<4> {
+    if trace::is_active() {
+        return Tensor::cat(images, 1);
+    }
+    kernels::concat(images)
 }
 
 /// `path + shortcut`, both `[n, channels, h, w]`.

@@ -2,51 +2,49 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Conv2dOptions, Pool2dOptions, avg_pool2d, max_pool2d};
+use burn::tensor::module::adaptive_avg_pool2d;
+use kernels::{Pool2dOptions, avg_pool2d, max_pool2d};
 
 use crate::LayerKind;
 use crate::trace::{self, Window};
+
+/// Square windows, which do not reach over the far edge.
+fn square(kernel: usize, stride: usize, padding: usize) -> Pool2dOptions {
+    Pool2dOptions {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [padding; 2],
+        ceil: false,
+    }
+}
 
 /// The largest value of each window.
 #[derive(Module, Debug)]
 pub struct MaxPool2d {
     #[module(skip)]
-    kernel: usize,
-    #[module(skip)]
-    stride: usize,
-    #[module(skip)]
-    padding: usize,
+    options: Pool2dOptions,
 }
 
 impl MaxPool2d {
     /// Square windows; padding never wins.
     pub fn new(kernel: usize, stride: usize, padding: usize) -> Self {
         Self {
-            kernel,
-            stride,
-            padding,
+            options: square(kernel, stride, padding),
         }
+    }
+
+    /// The same with windows that reach over the far edge, PyTorch's `ceil_mode`.
+    pub fn ceil(mut self) -> Self {
+        self.options.ceil = true;
+        self
     }
 
     /// `[n, channels, h, w]` to `[n, channels, h', w']`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         if trace::is_active() {
-            let window = pool_window(
-                LayerKind::MaxPool2d,
-                &images,
-                self.kernel,
-                self.stride,
-                self.padding,
-            );
-            return trace::window(images, window);
+            return trace_pool(images, LayerKind::MaxPool2d, self.options);
         }
-        let options = Pool2dOptions {
-            kernel: [self.kernel; 2],
-            stride: [self.stride; 2],
-            padding: [self.padding; 2],
-            ceil: false,
-        };
-        max_pool2d(images, options)
+        max_pool2d(images, self.options)
     }
 }
 
@@ -54,30 +52,63 @@ impl MaxPool2d {
 #[derive(Module, Debug)]
 pub struct AvgPool2d {
     #[module(skip)]
-    kernel: usize,
+    options: Pool2dOptions,
     #[module(skip)]
-    stride: usize,
+    counts_padding: bool,
 }
 
 impl AvgPool2d {
     /// Square windows without padding.
     pub fn new(kernel: usize, stride: usize) -> Self {
-        Self { kernel, stride }
+        Self {
+            options: square(kernel, stride, 0),
+            counts_padding: true,
+        }
+    }
+
+    /// The same with this many pixels on every side, whose zeros count in the mean where
+    /// `counts_padding` says so, PyTorch's `count_include_pad`.
+    pub fn padding(mut self, padding: usize, counts_padding: bool) -> Self {
+        self.options.padding = [padding; 2];
+        self.counts_padding = counts_padding;
+        self
     }
 
     /// `[n, channels, h, w]` to `[n, channels, h', w']`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         if trace::is_active() {
-            let window = pool_window(LayerKind::AvgPool2d, &images, self.kernel, self.stride, 0);
-            return trace::window(images, window);
+            return trace_pool(images, LayerKind::AvgPool2d, self.options);
         }
-        let options = Pool2dOptions {
-            kernel: [self.kernel; 2],
-            stride: [self.stride; 2],
-            padding: [0; 2],
-            ceil: false,
-        };
-        avg_pool2d(images, options, true)
+        avg_pool2d(images, self.options, self.counts_padding)
+    }
+}
+
+/// The mean of each of `[height, width]` windows that cover the image, PyTorch's
+/// `AdaptiveAvgPool2d`: window `i` of `k` goes from pixel `⌊i h / k⌋` to `⌈(i + 1) h / k⌉`.
+#[derive(Module, Debug)]
+pub struct AdaptiveAvgPool2d {
+    #[module(skip)]
+    output: [usize; 2],
+}
+
+impl AdaptiveAvgPool2d {
+    /// As many windows as this along both axes.
+    pub fn new(output: usize) -> Self {
+        Self {
+            output: [output; 2],
+        }
+    }
+
+    /// `[n, channels, h, w]` to `[n, channels, h', w']`; the identity where these are the same.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        let [_, _, height, width] = images.dims();
+        if trace::is_active() {
+            return trace::adaptive(images, LayerKind::AdaptiveAvgPool2d, self.output);
+        }
+        if [height, width] == self.output {
+            return images;
+        }
+        adaptive_avg_pool2d(images, self.output)
     }
 }
 
@@ -102,25 +133,19 @@ pub fn flatten(images: Tensor<4>) -> Tensor<2> {
     images.flatten(1, 3)
 }
 
-fn pool_window(
-    kind: LayerKind,
-    images: &Tensor<4>,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-) -> Window {
-    let [_, channels, _, _] = images.dims();
-    Window {
-        kind,
-        parameter: None,
-        parameters: 0,
-        multiply_adds_per_pixel: 0,
-        filters: channels,
-        kernel: [kernel; 2],
-        options: Conv2dOptions {
-            stride: [stride; 2],
-            padding: [padding; 2],
-            ..Conv2dOptions::default()
+fn trace_pool(images: Tensor<4>, kind: LayerKind, options: Pool2dOptions) -> Tensor<4> {
+    let [_, channels, height, width] = images.dims();
+    trace::window(
+        images,
+        Window {
+            kind,
+            parameter: None,
+            parameters: 0,
+            multiply_adds_per_pixel: 0,
+            filters: channels,
+            extent: options.kernel[0],
+            stride: options.stride[0],
+            output: options.output_size([height, width]),
         },
-    }
+    )
 }

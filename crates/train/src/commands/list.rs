@@ -19,6 +19,8 @@ struct Row {
     multiply_adds: u64,
     activations: u64,
     paper: &'static str,
+    top1: Option<f64>,
+    conditions: Option<&'static str>,
 }
 
 /// Prints a row a network.
@@ -42,18 +44,24 @@ fn row(entry: &Entry) -> Row {
         multiply_adds: described.multiply_adds,
         activations: described.activations,
         paper: entry.paper,
+        top1: entry.result.map(|result| result.top1),
+        conditions: entry.result.map(|result| result.conditions),
     }
 }
 
 fn print_table(rows: &[Row]) -> Result<(), Error> {
     print_line(format_args!(
-        "{:<16} {:>10} {:>7} {:>12} {:>12} {:>12}  paper",
-        "model", "image", "classes", "parameters M", "mult-adds M", "activ. M"
+        "{:<20} {:>10} {:>7} {:>12} {:>12} {:>12}  {:<33}  published top-1",
+        "model", "image", "classes", "parameters M", "mult-adds M", "activ. M", "paper"
     ))?;
     for row in rows {
         let [channels, height, width] = row.input;
-        print_line(format_args!(
-            "{:<16} {:>10} {:>7} {:>12.3} {:>12.1} {:>12.3}  {}",
+        let result = match (row.top1, row.conditions) {
+            (Some(top1), Some(conditions)) => format!("{top1:.2} % ({conditions})"),
+            _ => String::new(),
+        };
+        let line = format!(
+            "{:<20} {:>10} {:>7} {:>12.3} {:>12.1} {:>12.3}  {:<33}  {result}",
             row.name,
             format!("{channels}x{height}x{width}"),
             row.classes,
@@ -61,7 +69,8 @@ fn print_table(rows: &[Row]) -> Result<(), Error> {
             row.multiply_adds as f64 / 1e6,
             row.activations as f64 / 1e6,
             row.paper
-        ))?;
+        );
+        print_line(format_args!("{}", line.trim_end()))?;
     }
     Ok(())
 }

@@ -1,0 +1,187 @@
+//! The families, as one type of configurations and one of networks: Burn's `Module` has no trait
+//! objects.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::lenet::{LeNet, LeNetConfig};
+use crate::resnet::{BottleneckStride, ResNet, ResNetConfig, ShortcutKind};
+use crate::vgg::{Vgg, VggConfig};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap};
+
+/// Makes [`Architecture`] and [`Model`] from one line a family: its documentation, its name, its
+/// configuration (which has `channels` and `classes`) and its network.
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident($config:ident => $network:ident),)+) => {
+        /// The configuration of a network of any family.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Architecture {
+            $($(#[$doc])* $family($config),)+
+        }
+
+        impl Architecture {
+            /// Scores for each image.
+            pub fn classes(&self) -> usize {
+                match self {
+                    $(Self::$family(config) => config.classes,)+
+                }
+            }
+
+            /// Channels of the images.
+            pub fn channels(&self) -> usize {
+                match self {
+                    $(Self::$family(config) => config.channels,)+
+                }
+            }
+
+            /// The same with this number of scores.
+            pub fn with_classes(&self, classes: usize) -> Self {
+                let mut changed = self.clone();
+                match &mut changed {
+                    $(Self::$family(config) => config.classes = classes,)+
+                }
+                changed
+            }
+
+            /// The same for images with this number of channels.
+            pub fn with_channels(&self, channels: usize) -> Self {
+                let mut changed = self.clone();
+                match &mut changed {
+                    $(Self::$family(config) => config.channels = channels,)+
+                }
+                changed
+            }
+
+            /// The same, dropping values with this probability in training.
+            ///
+            /// # Errors
+            ///
+            /// Where the network has no such option, or this is no probability below 1.
+            pub fn with_dropout(&self, probability: f64) -> Result<Self, ConfigError> {
+                if !(0.0..1.0).contains(&probability) {
+                    return Err(ConfigError::Probability("dropout", probability));
+                }
+                let mut changed = self.clone();
+                match &mut changed {
+                    $(Self::$family(config) => config.set_dropout(probability)?,)+
+                }
+                Ok(changed)
+            }
+
+            /// How the network's paper draws its weights.
+            pub fn initialization(&self) -> Initialization {
+                match self {
+                    $(Self::$family(config) => config.initialization(),)+
+                }
+            }
+
+            /// Whether the network can be built and takes images of `[height, width]`.
+            pub fn check(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+                ConfigError::if_zero("classes", self.classes())?;
+                ConfigError::if_zero("channels", self.channels())?;
+                ConfigError::if_zero("height", size[0])?;
+                ConfigError::if_zero("width", size[1])?;
+                match self {
+                    $(Self::$family(config) => config.check(size),)+
+                }
+            }
+
+            /// Makes the network.
+            pub fn init(&self, init: &mut Init) -> Model {
+                match self {
+                    $(Self::$family(config) => Model::$family(config.init(init)),)+
+                }
+            }
+        }
+
+        /// A network of any family.
+        #[derive(Module, Debug)]
+        #[expect(
+            clippy::large_enum_variant,
+            reason = "a program holds a few networks, and moves them rarely"
+        )]
+        pub enum Model {
+            $($(#[$doc])* $family($network),)+
+        }
+
+        impl Model {
+            /// `[n, channels, h, w]` to `[n, classes]`, showing what flows to `tap`.
+            pub fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+                match self {
+                    $(Self::$family(net) => net.forward_with(images, tap),)+
+                }
+            }
+
+            /// The scores that a training step needs, auxiliary classifiers included.
+            pub fn forward_train(&self, images: Tensor<4>) -> Scores {
+                match self {
+                    $(Self::$family(net) => net.forward_train(images),)+
+                }
+            }
+
+            /// The name that the reference implementation gives the parameter at `path`.
+            pub fn pytorch_name(&self, path: &str) -> String {
+                match self {
+                    $(Self::$family(net) => net.pytorch_name(path),)+
+                }
+            }
+
+            /// Other names that published weights use, as prefixes: (theirs, the reference's).
+            pub(crate) fn aliases(&self) -> &'static [(&'static str, &'static str)] {
+                match self {
+                    $(Self::$family(_) => $network::ALIASES,)+
+                }
+            }
+        }
+    };
+}
+
+families! {
+    /// LeNet-5.
+    LeNet(LeNetConfig => LeNet),
+    /// A plain or residual network.
+    ResNet(ResNetConfig => ResNet),
+    /// A VGG network.
+    Vgg(VggConfig => Vgg),
+}
+
+impl Model {
+    /// `[n, channels, h, w]` to `[n, classes]`.
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        self.forward_with(images, &mut ())
+    }
+}
+
+impl Architecture {
+    /// The same with other shortcuts.
+    ///
+    /// # Errors
+    ///
+    /// Where the network has no shortcuts.
+    pub fn with_shortcut(&self, shortcut: ShortcutKind) -> Result<Self, ConfigError> {
+        match self {
+            Self::ResNet(config) if config.shortcut.is_some() => Ok(Self::ResNet(ResNetConfig {
+                shortcut: Some(shortcut),
+                ..config.clone()
+            })),
+            _ => Err(ConfigError::NoSuchOption("shortcut")),
+        }
+    }
+
+    /// The same with the stride of its bottlenecks elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Where the network has no bottlenecks.
+    pub fn with_bottleneck_stride(&self, stride: BottleneckStride) -> Result<Self, ConfigError> {
+        match self {
+            Self::ResNet(config) if config.block == crate::resnet::Block::Bottleneck => {
+                Ok(Self::ResNet(ResNetConfig {
+                    bottleneck_stride: stride,
+                    ..config.clone()
+                }))
+            }
+            _ => Err(ConfigError::NoSuchOption("bottleneck_stride")),
+        }
+    }
+}

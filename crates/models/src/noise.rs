@@ -1,0 +1,78 @@
+//! What is random in a forward pass.
+//!
+//! Layers that draw take the next values of a stream that belongs to the thread. A training loop
+//! that calls [`start`] before each forward pass makes what is drawn a pure function of seed, step,
+//! part and place in the network, so that a run can be resumed exactly; without it, the stream
+//! begins with a fixed key and goes on.
+
+use std::cell::RefCell;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+
+thread_local! {
+    static STREAM: RefCell<ChaCha8Rng> = RefCell::new(stream(0, 0, 0));
+}
+
+/// Begins the stream of the forward pass of micro-batch `part` of `step` in a run with this seed.
+pub fn start(seed: u64, step: u64, part: u64) {
+    STREAM.set(stream(seed, step, part));
+}
+
+/// A key of its own in ChaCha's 256-bit key space.
+fn stream(seed: u64, step: u64, part: u64) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(b"forward\0");
+    key[16..24].copy_from_slice(&step.to_le_bytes());
+    key[24..].copy_from_slice(&part.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}
+
+/// `count` values, each 0 with `probability`, else `1 / (1 - probability)`: their mean is 1.
+pub(crate) fn mask(count: usize, probability: f64) -> Vec<f32> {
+    let kept = (1.0 / (1.0 - probability)) as f32;
+    // Of the 2^32 words, the lowest are dropped.
+    let dropped = (probability * 2.0_f64.powi(32)) as u32;
+    STREAM.with_borrow_mut(|rng| {
+        (0..count)
+            .map(|_| if rng.next_u32() < dropped { 0.0 } else { kept })
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_dropped_depends_on_seed_step_and_part_alone() {
+        let drawn = |seed, step, part| {
+            start(seed, step, part);
+            mask(256, 0.5)
+        };
+        let first = drawn(1, 2, 3);
+        assert_ne!(first, mask(256, 0.5), "the stream goes on");
+        for other in [(0, 2, 3), (1, 0, 3), (1, 2, 0)] {
+            assert_ne!(first, drawn(other.0, other.1, other.2), "{other:?}");
+        }
+        assert_eq!(first, drawn(1, 2, 3));
+    }
+
+    /// Within four standard deviations of the binomial distribution.
+    #[test]
+    fn as_much_is_dropped_as_was_asked_for() {
+        let count = 100_000;
+        for probability in [0.0, 0.2, 0.5, 0.9] {
+            start(0, 0, 0);
+            let values = mask(count, probability);
+            let dropped = values.iter().filter(|value| **value == 0.0).count() as f64;
+            let deviation = (count as f64 * probability * (1.0 - probability)).sqrt();
+            let expected = count as f64 * probability;
+            assert!(
+                (dropped - expected).abs() <= 4.0 * deviation,
+                "{probability}: dropped {dropped} of {count}"
+            );
+        }
+    }
+}

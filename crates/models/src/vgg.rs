@@ -1,0 +1,262 @@
+//! VGG.
+//!
+//! K. Simonyan, A. Zisserman. *Very Deep Convolutional Networks for Large-Scale Image Recognition*.
+//! 2014, arXiv:1409.1556. Table 1:
+//!
+//! | stage | output | A | B | C | D | E |
+//! |---|---|---|---|---|---|---|
+//! | width 64, 2x2 max pool | 112 | 1 | 2 | 2 | 2 | 2 |
+//! | width 128, 2x2 max pool | 56 | 1 | 2 | 2 | 2 | 2 |
+//! | width 256, 2x2 max pool | 28 | 2 | 2 | 2 + 1x1 | 3 | 4 |
+//! | width 512, 2x2 max pool | 14 | 2 | 2 | 2 + 1x1 | 3 | 4 |
+//! | width 512, 2x2 max pool | 7 | 2 | 2 | 2 + 1x1 | 3 | 4 |
+//! | fully connected 4096, 4096, 1000 | | | | | | |
+//!
+//! A-LRN is A with local response normalisation after the first convolution.
+//!
+//! # Departures
+//!
+//! - Weights are drawn as torchvision draws them (convolutions by He et al. 2015 with fan-out, fully
+//!   connected layers normal with deviation 0.01), since the paper starts B to E from the trained
+//!   layers of A; its own for A is `initialization = { gaussian = 0.01 }`.
+//! - The fully connected layers see 7x7 means, as torchvision's do, so that images of any size from
+//!   32x32 will do; at 224x224 these are the values themselves.
+//! - `_bn`, with batch normalisation after each convolution, is torchvision's and not the paper's.
+//! - C is not torchvision's; its 1x1 convolutions are not padded.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use kernels::{Activation, Finish};
+
+use crate::layers::{
+    AdaptiveAvgPool2d, BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm,
+    MaxPool2d, flatten,
+};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+
+/// Table 1, A.
+pub const VGG11: VggConfig = table1([&[3], &[3], &[3, 3], &[3, 3], &[3, 3]]);
+/// Table 1, A-LRN.
+pub const VGG11_LRN: VggConfig = VggConfig {
+    norm: Norm::LocalResponse,
+    ..VGG11
+};
+/// Table 1, B.
+pub const VGG13: VggConfig = table1([&[3, 3], &[3, 3], &[3, 3], &[3, 3], &[3, 3]]);
+/// Table 1, C.
+pub const VGG16_C: VggConfig = table1([&[3, 3], &[3, 3], &[3, 3, 1], &[3, 3, 1], &[3, 3, 1]]);
+/// Table 1, D.
+pub const VGG16: VggConfig = table1([&[3, 3], &[3, 3], &[3, 3, 3], &[3, 3, 3], &[3, 3, 3]]);
+/// Table 1, E.
+pub const VGG19: VggConfig = table1([
+    &[3, 3],
+    &[3, 3],
+    &[3, 3, 3, 3],
+    &[3, 3, 3, 3],
+    &[3, 3, 3, 3],
+]);
+
+/// Filters of each stage's convolutions.
+const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
+/// Height and width of what the first fully connected layer sees.
+const SEEN: usize = 7;
+/// Features of the hidden fully connected layers.
+const HIDDEN: usize = 4096;
+
+const fn table1(kernels: [&'static [usize]; 5]) -> VggConfig {
+    VggConfig {
+        kernels,
+        norm: Norm::None,
+        dropout: 0.5,
+        channels: 3,
+        classes: 1000,
+    }
+}
+
+/// The same with batch normalisation after each convolution.
+pub const fn batch_normalized(config: VggConfig) -> VggConfig {
+    VggConfig {
+        norm: Norm::Batch,
+        ..config
+    }
+}
+
+/// What normalises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// Nothing.
+    None,
+    /// Batch normalisation, between each convolution and its ReLU.
+    Batch,
+    /// Local response normalisation, once, after the first convolution's ReLU.
+    LocalResponse,
+}
+
+/// A VGG network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VggConfig {
+    /// Height and width of each convolution's kernel, by stage.
+    pub kernels: [&'static [usize]; 5],
+    /// What normalises.
+    pub norm: Norm,
+    /// Share of the hidden features that training drops.
+    pub dropout: f64,
+    /// Channels of the images.
+    pub channels: usize,
+    /// Scores.
+    pub classes: usize,
+}
+
+impl NetworkConfig for VggConfig {
+    type Network = Vgg;
+
+    fn initialization(&self) -> Initialization {
+        Initialization::Paper
+    }
+
+    /// Five poolings halve the image.
+    fn check(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_below(32, size)
+    }
+
+    fn init(&self, init: &mut Init) -> Vgg {
+        init.paper(Initialization::HeFanOut, None);
+        let mut channels = self.channels;
+        let mut stages = Vec::with_capacity(WIDTHS.len());
+        for (kernels, width) in self.kernels.into_iter().zip(WIDTHS) {
+            stages.push(Stage::new(channels, width, kernels, self.norm, init));
+            channels = width;
+        }
+        init.paper(Initialization::Gaussian(0.01), None);
+        Vgg {
+            stages,
+            response_norm: (self.norm == Norm::LocalResponse)
+                .then(|| LocalResponseNorm::new(LocalResponseNorm::KRIZHEVSKY)),
+            pool: MaxPool2d::new(2, 2, 0),
+            seen: AdaptiveAvgPool2d::new(SEEN),
+            fc1: Linear::new(channels * SEEN * SEEN, HIDDEN, init),
+            fc2: Linear::new(HIDDEN, HIDDEN, init),
+            dropout: Dropout::new(self.dropout),
+            fc3: Linear::new(HIDDEN, self.classes, init),
+        }
+    }
+
+    fn set_dropout(&mut self, probability: f64) -> Result<(), ConfigError> {
+        self.dropout = probability;
+        Ok(())
+    }
+}
+
+/// A VGG network: five stages and three fully connected layers.
+#[derive(Module, Debug)]
+pub struct Vgg {
+    stages: Vec<Stage>,
+    response_norm: Option<LocalResponseNorm>,
+    pool: MaxPool2d,
+    seen: AdaptiveAvgPool2d,
+    fc1: Linear,
+    fc2: Linear,
+    dropout: Dropout,
+    fc3: Linear,
+}
+
+impl Network for Vgg {
+    /// Taps at `stage1` to `stage5`, after their pooling.
+    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+        let mut x = images;
+        for (index, stage) in self.stages.iter().enumerate() {
+            x = stage.forward(x);
+            if let (0, Some(norm)) = (index, &self.response_norm) {
+                x = norm.forward(x);
+            }
+            x = tap.at(&format!("stage{}", index + 1), self.pool.forward(x));
+        }
+        let x = flatten(self.seen.forward(x)); // [n, 25088]
+        let x = self.dropout.forward(self.fc1.forward_relu(x)); // [n, 4096]
+        let x = self.dropout.forward(self.fc2.forward_relu(x)); // [n, 4096]
+        self.fc3.forward(x)
+    }
+
+    /// torchvision's, which counts every layer.
+    fn pytorch_name(&self, path: &str) -> String {
+        let parts: Vec<&str> = path.split('.').collect();
+        let index = |text: &str| text.parse::<usize>().expect("an index of a Vec");
+        match parts.as_slice() {
+            ["stages", stage, "layers", layer, kind, name] => {
+                let before = &self.stages[..index(stage)];
+                let stages: usize = before.iter().map(Stage::pytorch_layers).sum();
+                let layers = index(layer) * self.stages[0].layers[0].pytorch_layers();
+                let place = stages + layers + usize::from(*kind == "norm");
+                format!("features.{place}.{name}")
+            }
+            ["fc1", name] => format!("classifier.0.{name}"),
+            ["fc2", name] => format!("classifier.3.{name}"),
+            ["fc3", name] => format!("classifier.6.{name}"),
+            _ => path.to_owned(),
+        }
+    }
+}
+
+/// Layers of one width, before their pooling.
+#[derive(Module, Debug)]
+struct Stage {
+    layers: Vec<Layer>,
+}
+
+impl Stage {
+    fn new(
+        mut channels: usize,
+        width: usize,
+        kernels: &[usize],
+        norm: Norm,
+        init: &mut Init,
+    ) -> Self {
+        let mut layers = Vec::with_capacity(kernels.len());
+        for &kernel in kernels {
+            let conv = Conv2dConfig::square(channels, width, kernel);
+            layers.push(Layer::new(conv.same_padding().with_bias(), norm, init));
+            channels = width;
+        }
+        Self { layers }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.layers.iter().fold(x, |x, layer| layer.forward(x))
+    }
+
+    fn pytorch_layers(&self) -> usize {
+        let pool = 1;
+        self.layers.iter().map(Layer::pytorch_layers).sum::<usize>() + pool
+    }
+}
+
+/// `relu(conv(x))` or `relu(norm(conv(x)))`.
+#[derive(Module, Debug)]
+struct Layer {
+    conv: Conv2d,
+    norm: Option<BatchNorm>,
+}
+
+impl Layer {
+    fn new(conv: Conv2dConfig, norm: Norm, init: &mut Init) -> Self {
+        Self {
+            conv: conv.init(init),
+            norm: (norm == Norm::Batch).then(|| BatchNorm::new(conv.filters, init)),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some(norm) = &self.norm else {
+            return self.conv.forward_relu(x);
+        };
+        let finish = Finish {
+            activation: Activation::Relu,
+            ..Finish::default()
+        };
+        norm.forward_with(self.conv.forward(x), finish)
+    }
+
+    fn pytorch_layers(&self) -> usize {
+        if self.norm.is_some() { 3 } else { 2 }
+    }
+}

@@ -1,0 +1,88 @@
+//! Every network in training: what moves, and what differs from evaluation.
+
+mod support;
+
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor};
+use models::registry::Entry;
+use models::{LayerKind, Model, Scores, noise, parameters};
+use support::{build, describe, entries, images, least_size};
+
+/// Small ones, of which every layer still sees several values a channel.
+fn batch(entry: &Entry, device: &Device) -> Tensor<4> {
+    let size = least_size(entry).max(entry.image_size.min(32));
+    images([3, entry.architecture.channels(), size, size], device)
+}
+
+/// The cross-entropy of all classifiers, each image being of the first class.
+fn loss(scores: Scores) -> Tensor<1> {
+    let of = |logits: Tensor<2>| -log_softmax(logits, 1).slice([0..3, 0..1]).mean();
+    let auxiliary = scores.auxiliary.into_iter();
+    auxiliary.fold(of(scores.logits), |sum, (logits, weight)| {
+        sum + of(logits) * weight
+    })
+}
+
+fn every_parameter_moves(entry: &Entry) {
+    let device = Device::flex().autodiff();
+    let model = build(&entry.architecture, &device);
+    noise::start(0, 0, 0);
+    let mut found = loss(model.forward_train(batch(entry, &device))).backward();
+    let gradients = parameters::take_gradients(&model, &mut found);
+    let learnt = parameters::of(&model).into_iter();
+    let learnt = learnt.filter(|parameter| parameter.role.is_learnt());
+    for (parameter, gradient) in learnt.zip(gradients) {
+        let largest = gradient.map_or(0.0, |g| g.abs().max().into_scalar::<f32>());
+        assert!(
+            largest > 0.0 && largest.is_finite(),
+            "the largest gradient of `{}` in {} is {largest}",
+            parameter.path,
+            entry.name
+        );
+    }
+}
+
+fn values(logits: Tensor<2>) -> Vec<f32> {
+    logits.into_data().try_to_vec().expect("logits in f32")
+}
+
+fn modes_differ_by_normalisation_and_dropout_alone(entry: &Entry) {
+    let device = Device::flex();
+    let model: Model = build(&entry.architecture, &device.clone().autodiff());
+    let evaluated = values(model.valid().forward(batch(entry, &device)));
+    noise::start(0, 0, 0);
+    let trained = model.forward_train(batch(entry, &device.autodiff()));
+    let differs = describe(&entry.architecture, entry.input())
+        .layers
+        .iter()
+        .any(|layer| matches!(layer.kind, LayerKind::BatchNorm | LayerKind::Dropout));
+    assert_eq!(
+        values(trained.logits.inner()) != evaluated,
+        differs,
+        "{}",
+        entry.name
+    );
+}
+
+#[test]
+fn every_parameter_of_every_network_moves() {
+    entries(false).for_each(every_parameter_moves);
+}
+
+#[test]
+#[ignore = "needs gigabytes of memory"]
+fn every_parameter_of_every_large_network_moves() {
+    entries(true).for_each(every_parameter_moves);
+}
+
+#[test]
+fn training_and_evaluation_differ_where_they_should() {
+    entries(false).for_each(modes_differ_by_normalisation_and_dropout_alone);
+}
+
+#[test]
+#[ignore = "needs gigabytes of memory"]
+fn training_and_evaluation_of_large_networks_differ_where_they_should() {
+    entries(true).for_each(modes_differ_by_normalisation_and_dropout_alone);
+}
