@@ -26,12 +26,14 @@ mod bias;
 mod concat;
 mod conv2d;
 mod cpu;
+mod cross_entropy;
 mod deform;
 mod gate;
 mod lrn;
 mod ops;
 mod pool;
 mod portable;
+mod sgd;
 mod shortcut;
 
 pub use activation::{Activation, activate};
@@ -39,6 +41,7 @@ pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use bias::add_bias;
 pub use concat::concat;
 pub use conv2d::{Conv2dOptions, conv2d};
+pub use cross_entropy::cross_entropy;
 pub use deform::{DeformConv2dOptions, deform_conv2d};
 pub use gate::gate_channels;
 pub use lrn::{LocalResponseNorm, local_response_norm};
@@ -47,4 +50,5 @@ pub use ops::{
     Normalization, Optional, WantedGradients,
 };
 pub use pool::{Pool2dOptions, avg_pool2d, global_average, max_pool2d};
+pub use sgd::{SgdOptions, SgdUpdate, sgd_update};
 pub use shortcut::{IdentityShortcut, identity_shortcut};

@@ -15,7 +15,7 @@ use burn::tensor::Shape;
 
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions, portable,
+    Pool2dOptions, SgdOptions, portable,
 };
 
 /// The operations of a convolutional network that Kiln computes itself.
@@ -132,6 +132,26 @@ pub trait CnnOps: Backend {
         counts_padding: bool,
     ) -> FloatTensor<Self> {
         portable::avg_pool2d_forward::<Self>(images, options, counts_padding)
+    }
+
+    /// The weight and the velocity after a step against the gradient; without momentum, the velocity
+    /// is anything. Passes no gradients on.
+    fn sgd_update(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        #[extension_type] velocity: Optional<Self>,
+        options: SgdOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        portable::sgd_update::<Self>(weight, gradient, velocity, options)
+    }
+
+    /// The mean cross-entropy `[1]` of `logits` `[n, classes]` and `labels` `[n]`.
+    fn cross_entropy_forward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        smoothing: f64,
+    ) -> FloatTensor<Self> {
+        portable::cross_entropy_forward::<Self>(logits, labels, smoothing)
     }
 
     /// The mean of each channel: `[n, c, h, w]` to `[n, c]`.
@@ -277,6 +297,16 @@ pub trait CnnGradients: Backend {
         counts_padding: bool,
     ) -> FloatTensor<Self> {
         portable::avg_pool2d_gradient::<Self>(images, output_gradient, options, counts_padding)
+    }
+
+    /// The gradient of [`CnnOps::cross_entropy_forward`] by the logits.
+    fn cross_entropy_gradient(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+        smoothing: f64,
+    ) -> FloatTensor<Self> {
+        portable::cross_entropy_gradient::<Self>(logits, labels, output_gradient, smoothing)
     }
 
     /// The gradient of [`CnnOps::global_average_forward`] by images of this shape.

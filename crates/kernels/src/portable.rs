@@ -2,7 +2,7 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IntDType, Shape, Slice};
+use burn::tensor::{IndexingUpdateOp, IntDType, Shape, Slice};
 
 use crate::ops::{
     Activated, BatchNormGradients, Deformed, DeformedGradients, MaxPooled, Normalization, Optional,
@@ -10,7 +10,7 @@ use crate::ops::{
 };
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions,
+    Pool2dOptions, SgdOptions,
 };
 
 pub(crate) fn conv2d_forward<B: Backend>(
@@ -472,4 +472,85 @@ pub(crate) fn add_bias_gradients<B: Backend>(
     let by_pixel = B::float_sum_dim(B::float_sum_dim(gradient.clone(), 3), 2);
     let sums = B::float_sum_dim(by_pixel, 0);
     (gradient, B::float_reshape(sums, Shape::from([channels])))
+}
+
+pub(crate) fn sgd_update<B: Backend>(
+    weight: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    velocity: Optional<B>,
+    options: SgdOptions,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let scaled = |values, factor: f64| B::float_mul_scalar(values, factor.into());
+    let decay = scaled(weight.clone(), options.weight_decay);
+    let gradient = B::float_add(gradient, decay);
+    let velocity = match velocity.into_option() {
+        Some(velocity) => B::float_add(
+            scaled(velocity, options.momentum),
+            scaled(gradient.clone(), 1.0 - options.dampening),
+        ),
+        None => gradient.clone(),
+    };
+    let direction = match options.nesterov {
+        true => B::float_add(gradient, scaled(velocity.clone(), options.momentum)),
+        false => velocity.clone(),
+    };
+    let weight = B::float_sub(weight, scaled(direction, options.rate));
+    (weight, velocity)
+}
+
+pub(crate) fn cross_entropy_forward<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: IntTensor<B>,
+    smoothing: f64,
+) -> FloatTensor<B> {
+    let logs = log_softmax::<B>(logits);
+    let mean = |values| B::float_neg(B::float_mean(values));
+    let of_labels = mean(B::float_gather(1, logs.clone(), column::<B>(labels)));
+    if smoothing == 0.0 {
+        return of_labels;
+    }
+    B::float_add(
+        B::float_mul_scalar(of_labels, (1.0 - smoothing).into()),
+        B::float_mul_scalar(mean(logs), smoothing.into()),
+    )
+}
+
+pub(crate) fn cross_entropy_gradient<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: IntTensor<B>,
+    output_gradient: FloatTensor<B>,
+    smoothing: f64,
+) -> FloatTensor<B> {
+    let [n, classes] = logits.shape().dims();
+    let probabilities = B::float_exp(log_softmax::<B>(logits));
+    let spread = B::float_add_scalar(probabilities, (-smoothing / classes as f64).into());
+    let column_shape = Shape::from([n, 1]);
+    let (device, dtype) = (spread.device(), spread.dtype());
+    let target = B::float_full(
+        column_shape.clone(),
+        (smoothing - 1.0).into(),
+        &device,
+        dtype.into(),
+    );
+    let distance = B::float_scatter(
+        1,
+        spread,
+        column::<B>(labels),
+        target,
+        IndexingUpdateOp::Add,
+    );
+    let scale = B::float_reshape(output_gradient, Shape::from([1, 1]));
+    B::float_mul_scalar(B::float_mul(distance, scale), (1.0 / n as f64).into())
+}
+
+fn log_softmax<B: Backend>(logits: FloatTensor<B>) -> FloatTensor<B> {
+    let largest = B::float_max_dim(logits.clone(), 1);
+    let shifted = B::float_sub(logits, largest);
+    let sums = B::float_sum_dim(B::float_exp(shifted.clone()), 1);
+    B::float_sub(shifted, B::float_log(sums))
+}
+
+fn column<B: Backend>(labels: IntTensor<B>) -> IntTensor<B> {
+    let n = labels.shape().num_elements();
+    B::int_reshape(labels, Shape::from([n, 1]))
 }

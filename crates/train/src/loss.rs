@@ -1,21 +1,8 @@
 //! The training loss.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
+use kernels::cross_entropy;
 use models::Scores;
-
-/// The mean cross-entropy of `logits` `[n, classes]` and `labels` `[n]`, with a share `smoothing`
-/// of the target spread evenly over all classes (Szegedy et al. 2016, arXiv:1512.00567, section 7),
-/// as PyTorch's `cross_entropy(label_smoothing=..)`.
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
-    let log_probabilities = log_softmax(logits, 1);
-    let of_labels = log_probabilities.clone().gather(1, labels.unsqueeze_dim(1));
-    let loss = of_labels.mean().neg();
-    if smoothing == 0.0 {
-        return loss;
-    }
-    loss * (1.0 - smoothing) - log_probabilities.mean() * smoothing
-}
 
 /// The loss of a network's scores, those of its auxiliary classifiers included.
 pub fn of_scores(scores: Scores, labels: &Tensor<1, Int>, smoothing: f64) -> Tensor<1> {

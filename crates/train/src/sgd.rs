@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use kernels::{SgdOptions, sgd_update};
 use models::parameters::{self, Role};
 
 use crate::recipe::{self, ParameterKind};
@@ -37,11 +38,7 @@ impl Sgd {
         self
     }
 
-    /// Moves `model` one step at this learning rate.
-    ///
-    /// With gradient `g`, weight `w`, velocity `v` and decay `d`: `g += d w`; `v = momentum v +
-    /// (1 - dampening) g`, which starts as `g`; `w -= rate (g + momentum v)` with Nesterov, else
-    /// `rate v`.
+    /// Moves `model` one step at this learning rate, each parameter by [`sgd_update`].
     pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, rate: f64) -> M {
         self.velocities.resize(gradients.len(), None);
         let mut position = 0;
@@ -52,53 +49,32 @@ impl Sgd {
             let gradient = gradients[position].take();
             let velocity = &mut self.velocities[position];
             position += 1;
-            match gradient {
-                Some(gradient) => {
-                    let gradient = decayed(&self.settings, role, gradient, &weight);
-                    weight - direction(&self.settings, gradient, velocity) * rate
-                }
-                None => weight,
-            }
+            let Some(gradient) = gradient else {
+                return weight;
+            };
+            let options = self.settings.options(role, rate);
+            let update = sgd_update(weight, gradient, velocity.take(), options);
+            *velocity = update.velocity;
+            update.weight
         })
     }
 }
 
-fn decayed(
-    settings: &recipe::Sgd,
-    role: Role,
-    gradient: Tensor<1>,
-    weight: &Tensor<1>,
-) -> Tensor<1> {
-    let excluded = match role {
-        Role::Bias => settings.decay_exclude.contains(&ParameterKind::Bias),
-        Role::Norm => settings.decay_exclude.contains(&ParameterKind::Norm),
-        Role::Weight | Role::RunningStatistic => false,
-    };
-    if excluded || settings.weight_decay == 0.0 {
-        return gradient;
-    }
-    gradient + weight.clone() * settings.weight_decay
-}
-
-fn direction(
-    settings: &recipe::Sgd,
-    gradient: Tensor<1>,
-    velocity: &mut Option<Tensor<1>>,
-) -> Tensor<1> {
-    if settings.momentum == 0.0 {
-        return gradient;
-    }
-    let moved = match velocity.take() {
-        Some(velocity) => {
-            velocity * settings.momentum + gradient.clone() * (1.0 - settings.dampening)
+impl recipe::Sgd {
+    /// What an update of a parameter of this role needs to know.
+    fn options(&self, role: Role, rate: f64) -> SgdOptions {
+        let is_excluded = match role {
+            Role::Bias => self.decay_exclude.contains(&ParameterKind::Bias),
+            Role::Norm => self.decay_exclude.contains(&ParameterKind::Norm),
+            Role::Weight | Role::RunningStatistic => false,
+        };
+        SgdOptions {
+            rate,
+            momentum: self.momentum,
+            dampening: self.dampening,
+            nesterov: self.nesterov,
+            weight_decay: if is_excluded { 0.0 } else { self.weight_decay },
         }
-        None => gradient.clone(),
-    };
-    *velocity = Some(moved.clone());
-    if settings.nesterov {
-        gradient + moved * settings.momentum
-    } else {
-        moved
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn silu_slope(x: f32) -> f32 {
 ///
 /// With `x = n ln 2 + r`, it is 2^n times a polynomial of r (Moshier's Cephes, `expf`).
 #[inline(always)]
-fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LIMIT: f32 = 87.0;
     /// The next number to which a float of this size rounds is an integer.
     const ROUND: f32 = 12_582_912.0;

@@ -12,6 +12,7 @@
 mod activation;
 mod buffer;
 mod concat;
+mod cross_entropy;
 mod deform;
 mod direct;
 mod dispatch;
@@ -26,6 +27,7 @@ mod patches;
 mod pointwise;
 mod pool;
 mod product;
+mod sgd;
 mod shares;
 mod shortcut;
 mod sweep;
@@ -40,6 +42,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape};
 
 use self::buffer::Buffer;
+use self::cross_entropy::Scores;
 use self::layout::{Images, ImagesShape, contiguous, tensor_of};
 use self::norm::{Affine, Normalized, Statistics};
 use self::weight::{Weight, WeightShape};
@@ -49,7 +52,7 @@ use crate::ops::{
 };
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions, portable,
+    Pool2dOptions, SgdOptions, portable,
 };
 
 impl CnnOps for Flex {
@@ -213,6 +216,31 @@ impl CnnOps for Flex {
         }
         let (values, shape) = pool::average(&Images::of(images), options, counts_padding);
         shape.tensor(values)
+    }
+
+    fn sgd_update(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        velocity: Optional<Self>,
+        options: SgdOptions,
+    ) -> (FlexTensor, FlexTensor) {
+        if !are_f32([&weight, &gradient]) {
+            return portable::sgd_update::<Self>(weight, gradient, velocity, options);
+        }
+        sgd::update(weight, gradient, velocity.into_option(), options)
+    }
+
+    fn cross_entropy_forward(logits: FlexTensor, labels: FlexTensor, smoothing: f64) -> FlexTensor {
+        if !are_f32([&logits]) || logits.layout().num_elements() == 0 {
+            return portable::cross_entropy_forward::<Self>(logits, labels, smoothing);
+        }
+        let scores = Scores {
+            classes: logits.layout().shape()[1],
+            logits: &values_of(logits),
+            labels: &indices_of(labels),
+            smoothing,
+        };
+        channels_tensor(&[scores.loss()])
     }
 
     fn global_average_forward(images: FlexTensor) -> FlexTensor {
@@ -503,6 +531,31 @@ impl CnnGradients for Flex {
         ))
     }
 
+    fn cross_entropy_gradient(
+        logits: FlexTensor,
+        labels: FlexTensor,
+        output_gradient: FlexTensor,
+        smoothing: f64,
+    ) -> FlexTensor {
+        if !are_f32([&logits, &output_gradient]) || logits.layout().num_elements() == 0 {
+            return portable::cross_entropy_gradient::<Self>(
+                logits,
+                labels,
+                output_gradient,
+                smoothing,
+            );
+        }
+        let [n, classes] = logits.layout().shape().dims();
+        let scores = Scores {
+            classes,
+            logits: &values_of(logits),
+            labels: &indices_of(labels),
+            smoothing,
+        };
+        let of_loss = values_of(output_gradient)[0];
+        tensor_of(scores.gradient(of_loss), &[n, classes])
+    }
+
     fn global_average_gradient(output_gradient: FlexTensor, images: Shape) -> FlexTensor {
         if !are_f32([&output_gradient]) {
             return portable::global_average_gradient::<Self>(output_gradient, images);
@@ -550,6 +603,11 @@ fn has_uneven_groups(weight: &FlexTensor, options: Conv2dOptions) -> bool {
 
 fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+fn indices_of(tensor: FlexTensor) -> Vec<usize> {
+    let data = tensor.into_data();
+    data.iter::<i64>().map(|index| index as usize).collect()
 }
 
 fn values_of(tensor: FlexTensor) -> Vec<f32> {

@@ -8,3 +8,4 @@ mod elementwise;
 mod normalization;
 mod pooling;
 mod support;
+mod training;

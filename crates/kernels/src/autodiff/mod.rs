@@ -5,20 +5,16 @@ use std::collections::HashSet;
 
 use burn::backend::autodiff::{
     NodeId,
-    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-    grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    checkpoint::strategy::CheckpointStrategy,
+    ops::{Backward, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
-use burn::tensor::Shape;
+use burn::backend::{Autodiff, AutodiffBackend, TensorMetadata};
 
-use crate::ops::{
-    Activated, CnnGradients, CnnOps, Deformed, MaxPooled, Normalization, Optional, WantedGradients,
-};
+use crate::ops::{Activated, CnnGradients, CnnOps, Optional};
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions,
+    Pool2dOptions, SgdOptions,
 };
 
 thread_local! {
@@ -32,7 +28,7 @@ const MOST_REGISTERED: usize = 1 << 12;
 /// The gradient by a node's output. (Burn does not name a node's type.)
 macro_rules! consume {
     ($grads:ident, $node:expr) => {{
-        REGISTERED.with_borrow_mut(|registered| registered.remove(&$node.id));
+        super::REGISTERED.with_borrow_mut(|registered| registered.remove(&$node.id));
         $grads.consume::<B>(&$node)
     }};
 }
@@ -67,6 +63,23 @@ fn is_second(node: NodeId) -> bool {
         !registered.insert(node)
     })
 }
+
+mod convolution;
+mod elementwise;
+mod loss;
+mod normalization;
+mod pooling;
+
+use self::convolution::{Conv2dBackward, DeformConv2dBackward, MaskedDeformConv2dBackward};
+use self::elementwise::{
+    ActivationBackward, AddBiasBackward, ConcatBackward, GateAddBackward, GateBackward,
+    IdentityShortcutBackward,
+};
+use self::loss::CrossEntropyBackward;
+use self::normalization::{
+    BatchNormAddBackward, BatchNormBackward, BatchNormState, LocalResponseNormBackward,
+};
+use self::pooling::{AvgPool2dBackward, GlobalAverageBackward, MaxPool2dBackward};
 
 impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> {
     fn conv2d_forward(
@@ -391,6 +404,44 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         }
     }
 
+    fn sgd_update(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: Optional<Self>,
+        options: SgdOptions,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let velocity = match velocity {
+            Optional::None => Optional::None,
+            Optional::Some(velocity) => Optional::Some(velocity.into_primitive()),
+        };
+        let (weight, gradient) = (weight.into_primitive(), gradient.into_primitive());
+        let (weight, velocity) = B::sgd_update(weight, gradient, velocity, options);
+        (Self::from_inner(weight), Self::from_inner(velocity))
+    }
+
+    fn cross_entropy_forward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        smoothing: f64,
+    ) -> FloatTensor<Self> {
+        match CrossEntropyBackward
+            .prepare::<C>([logits.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(mut prep) => {
+                let id = prep.checkpoint(&logits);
+                let logits = logits.into_primitive();
+                let output = B::cross_entropy_forward(logits, labels.clone(), smoothing);
+                prep.finish((id, labels, smoothing), output)
+            }
+            OpsKind::UnTracked(prep) => {
+                let logits = logits.into_primitive();
+                prep.finish(B::cross_entropy_forward(logits, labels, smoothing))
+            }
+        }
+    }
+
     fn global_average_forward(images: FloatTensor<Self>) -> FloatTensor<Self> {
         let shape = images.shape();
         match GlobalAverageBackward
@@ -405,393 +456,5 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                 prep.finish(B::global_average_forward(images.into_primitive()))
             }
         }
-    }
-}
-
-#[derive(Debug)]
-struct Conv2dBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 2> for Conv2dBackward {
-    type State = (NodeId, NodeId, Conv2dOptions);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images_node, weight_node] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (images, weight, options) = ops.state;
-        let images: FloatTensor<B> = checkpointer.retrieve_node_output(images);
-        let weight: FloatTensor<B> = checkpointer.retrieve_node_output(weight);
-
-        let wanted = WantedGradients {
-            images: images_node.is_some(),
-            weight: weight_node.is_some(),
-        };
-        let (of_images, of_weight) =
-            B::conv2d_gradients(images, weight, output_gradient, options, wanted);
-        register!(grads, ops.node, images_node => of_images, weight_node => of_weight);
-    }
-}
-
-/// Images, weight, offsets, and the mask where there is one.
-type DeformState = (Vec<NodeId>, DeformConv2dOptions);
-
-fn deformed<B: Backend>(
-    (ids, options): DeformState,
-    checkpointer: &mut Checkpointer,
-) -> Deformed<B> {
-    let mut tensors = ids
-        .into_iter()
-        .map(|id| checkpointer.retrieve_node_output(id));
-    let mut next = || tensors.next().expect("three operands at least");
-    Deformed {
-        images: next(),
-        weight: next(),
-        offsets: next(),
-        mask: tensors.next(),
-        options,
-    }
-}
-
-#[derive(Debug)]
-struct DeformConv2dBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 3> for DeformConv2dBackward {
-    type State = DeformState;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images, weight, offsets] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let deformed = deformed::<B>(ops.state, checkpointer);
-        let gradients = B::deform_conv2d_gradients(deformed, output_gradient);
-        register!(
-            grads,
-            ops.node,
-            images => Some(gradients.images),
-            weight => Some(gradients.weight),
-            offsets => Some(gradients.offsets),
-        );
-    }
-}
-
-#[derive(Debug)]
-struct MaskedDeformConv2dBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 4> for MaskedDeformConv2dBackward {
-    type State = DeformState;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 4>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images, weight, offsets, mask] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let deformed = deformed::<B>(ops.state, checkpointer);
-        let gradients = B::deform_conv2d_gradients(deformed, output_gradient);
-        register!(
-            grads,
-            ops.node,
-            images => Some(gradients.images),
-            weight => Some(gradients.weight),
-            offsets => Some(gradients.offsets),
-            mask => gradients.mask,
-        );
-    }
-}
-
-#[derive(Clone, Debug)]
-struct BatchNormState<B: Backend> {
-    /// Of images, weight and bias.
-    ids: [NodeId; 3],
-    mean: FloatTensor<B>,
-    variance: FloatTensor<B>,
-    epsilon: f64,
-    activated: Activated<B>,
-}
-
-impl<B: Backend> BatchNormState<B> {
-    fn normalization(
-        self,
-        checkpointer: &mut Checkpointer,
-        has_residual: bool,
-    ) -> Normalization<B> {
-        let [images, weight, bias] = self.ids.map(|id| checkpointer.retrieve_node_output(id));
-        Normalization {
-            images,
-            weight,
-            bias,
-            mean: self.mean,
-            variance: self.variance,
-            epsilon: self.epsilon,
-            activated: self.activated,
-            has_residual,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct BatchNormBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 3> for BatchNormBackward {
-    type State = BatchNormState<B>;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images, weight, bias] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let normalization = ops.state.normalization(checkpointer, false);
-        let gradients = B::batch_norm_gradients(normalization, output_gradient);
-        register!(
-            grads,
-            ops.node,
-            images => Some(gradients.images),
-            weight => Some(gradients.weight),
-            bias => Some(gradients.bias),
-        );
-    }
-}
-
-#[derive(Debug)]
-struct BatchNormAddBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 4> for BatchNormAddBackward {
-    type State = BatchNormState<B>;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 4>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images, weight, bias, residual] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let normalization = ops.state.normalization(checkpointer, true);
-        let gradients = B::batch_norm_gradients(normalization, output_gradient);
-        register!(
-            grads,
-            ops.node,
-            images => Some(gradients.images),
-            weight => Some(gradients.weight),
-            bias => Some(gradients.bias),
-            residual => gradients.residual,
-        );
-    }
-}
-
-#[derive(Debug)]
-struct AddBiasBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 2> for AddBiasBackward {
-    type State = Option<FloatTensor<B>>;
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [images, bias] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (of_images, of_bias) = B::add_bias_gradients(output_gradient, ops.state);
-        register!(grads, ops.node, images => Some(of_images), bias => Some(of_bias));
-    }
-}
-
-#[derive(Debug)]
-struct ActivationBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 1> for ActivationBackward {
-    type State = (FloatTensor<B>, Activation);
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [images] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (kept, activation) = ops.state;
-        let gradient = B::activation_gradient(kept, output_gradient, activation);
-        register!(grads, ops.node, images => Some(gradient));
-    }
-}
-
-#[derive(Debug)]
-struct ConcatBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 2> for ConcatBackward {
-    type State = usize;
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [left, right] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (of_left, of_right) = B::concat_gradients(output_gradient, ops.state);
-        register!(grads, ops.node, left => Some(of_left), right => Some(of_right));
-    }
-}
-
-/// Images and gates, and the output where it was rectified.
-type GateState<B> = ([NodeId; 2], Option<FloatTensor<B>>);
-
-/// The gradients by images, gates, and what was added.
-fn gate_gradients<B: CnnOps + CnnGradients>(
-    (ids, rectified): GateState<B>,
-    output_gradient: FloatTensor<B>,
-    checkpointer: &mut Checkpointer,
-) -> [FloatTensor<B>; 3] {
-    let gradient = match rectified {
-        Some(output) => B::activation_gradient(output, output_gradient, Activation::Relu),
-        None => output_gradient,
-    };
-    let [images, gates] = ids.map(|id| checkpointer.retrieve_node_output(id));
-    let (of_images, of_gates) = B::gate_channels_gradients(images, gates, gradient.clone());
-    [of_images, of_gates, gradient]
-}
-
-#[derive(Debug)]
-struct GateBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 2> for GateBackward {
-    type State = GateState<B>;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images, gates] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let [of_images, of_gates, _] =
-            gate_gradients::<B>(ops.state, output_gradient, checkpointer);
-        register!(grads, ops.node, images => Some(of_images), gates => Some(of_gates));
-    }
-}
-
-#[derive(Debug)]
-struct GateAddBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 3> for GateAddBackward {
-    type State = GateState<B>;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images, gates, residual] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let [of_images, of_gates, of_residual] =
-            gate_gradients::<B>(ops.state, output_gradient, checkpointer);
-        register!(
-            grads,
-            ops.node,
-            images => Some(of_images),
-            gates => Some(of_gates),
-            residual => Some(of_residual),
-        );
-    }
-}
-
-#[derive(Debug)]
-struct LocalResponseNormBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 1> for LocalResponseNormBackward {
-    type State = (NodeId, LocalResponseNorm);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [parent] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (id, options) = ops.state;
-        let images = checkpointer.retrieve_node_output(id);
-        let gradient = B::local_response_norm_gradient(images, output_gradient, options);
-        register!(grads, ops.node, parent => Some(gradient));
-    }
-}
-
-#[derive(Debug)]
-struct IdentityShortcutBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 1> for IdentityShortcutBackward {
-    type State = (Shape, IdentityShortcut);
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [images] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (shape, shortcut) = ops.state;
-        let gradient = B::identity_shortcut_gradient(output_gradient, shape, shortcut);
-        register!(grads, ops.node, images => Some(gradient));
-    }
-}
-
-#[derive(Debug)]
-struct GlobalAverageBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 1> for GlobalAverageBackward {
-    type State = Shape;
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [images] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let gradient = B::global_average_gradient(output_gradient, ops.state);
-        register!(grads, ops.node, images => Some(gradient));
-    }
-}
-
-#[derive(Debug)]
-struct MaxPool2dBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 1> for MaxPool2dBackward {
-    type State = (NodeId, FloatTensor<B>, Option<IntTensor<B>>, Pool2dOptions);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [images] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (id, output, indices, options) = ops.state;
-        let pooled = MaxPooled {
-            images: checkpointer.retrieve_node_output(id),
-            output,
-            indices,
-            options,
-        };
-        let gradient = B::max_pool2d_gradient(pooled, output_gradient);
-        register!(grads, ops.node, images => Some(gradient));
-    }
-}
-
-#[derive(Debug)]
-struct AvgPool2dBackward;
-
-impl<B: CnnOps + CnnGradients> Backward<B, 1> for AvgPool2dBackward {
-    type State = (NodeId, Pool2dOptions, bool);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        grads: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
-        let [parent] = ops.parents;
-        let output_gradient = consume!(grads, ops.node);
-        let (id, options, counts_padding) = ops.state;
-        let images = checkpointer.retrieve_node_output(id);
-        let gradient = B::avg_pool2d_gradient(images, output_gradient, options, counts_padding);
-        register!(grads, ops.node, parent => Some(gradient));
     }
 }
