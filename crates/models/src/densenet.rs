@@ -156,9 +156,8 @@ impl NetworkConfig for DenseNetConfig {
         }
     }
 
-    fn set_dropout(&mut self, probability: f64) -> Result<(), ConfigError> {
-        self.dropout = probability;
-        Ok(())
+    fn dropout(&mut self) -> Option<&mut f64> {
+        Some(&mut self.dropout)
     }
 }
 

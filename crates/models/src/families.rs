@@ -69,9 +69,10 @@ macro_rules! families {
                     return Err(ConfigError::Probability("dropout", probability));
                 }
                 let mut changed = self.clone();
-                match &mut changed {
-                    $(Self::$family(config) => config.set_dropout(probability)?,)+
-                }
+                let place = match &mut changed {
+                    $(Self::$family(config) => config.dropout(),)+
+                };
+                *place.ok_or(ConfigError::NoSuchOption("dropout"))? = probability;
                 Ok(changed)
             }
 

@@ -87,9 +87,8 @@ impl NetworkConfig for HighwayConfig {
         }
     }
 
-    fn set_dropout(&mut self, probability: f64) -> Result<(), ConfigError> {
-        self.dropout = probability;
-        Ok(())
+    fn dropout(&mut self) -> Option<&mut f64> {
+        Some(&mut self.dropout)
     }
 }
 

@@ -21,13 +21,9 @@ pub trait NetworkConfig {
     /// The classifier's bias, a value for each class, comes last among its parameters.
     fn init(&self, init: &mut Init) -> Self::Network;
 
-    /// Drops values with this probability in training.
-    ///
-    /// # Errors
-    ///
-    /// Where the network drops nothing, or its paper leaves no choice.
-    fn set_dropout(&mut self, _probability: f64) -> Result<(), ConfigError> {
-        Err(ConfigError::NoSuchOption("dropout"))
+    /// With what probability training drops values, where the network drops any.
+    fn dropout(&mut self) -> Option<&mut f64> {
+        None
     }
 }
 

@@ -80,7 +80,7 @@ pub struct PreActConfig {
 impl NetworkConfig for PreActConfig {
     type Network = PreAct;
 
-    /// Section 5 of the first, section 3 of the second.
+    /// Of both papers.
     fn initialization(&self) -> Initialization {
         Initialization::He
     }
@@ -114,9 +114,8 @@ impl NetworkConfig for PreActConfig {
     }
 
     /// Between the convolutions of a block (section 2.4 of the second paper).
-    fn set_dropout(&mut self, probability: f64) -> Result<(), ConfigError> {
-        self.dropout = probability;
-        Ok(())
+    fn dropout(&mut self) -> Option<&mut f64> {
+        Some(&mut self.dropout)
     }
 }
 

@@ -104,9 +104,8 @@ impl NetworkConfig for SqueezeNetConfig {
         }
     }
 
-    fn set_dropout(&mut self, probability: f64) -> Result<(), ConfigError> {
-        self.dropout = probability;
-        Ok(())
+    fn dropout(&mut self) -> Option<&mut f64> {
+        Some(&mut self.dropout)
     }
 }
 

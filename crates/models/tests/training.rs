@@ -9,9 +9,9 @@ use models::registry::Entry;
 use models::{LayerKind, Model, Scores, noise, parameters};
 use support::{build, describe, entries, images, least_size};
 
-/// Small ones, of which every layer still sees several values a channel.
+/// Of a quarter of the published size, so that the last layers of all families see some pixels.
 fn batch(entry: &Entry, device: &Device) -> Tensor<4> {
-    let size = least_size(entry).max(entry.image_size.min(32));
+    let size = least_size(entry).max(entry.image_size / 4);
     images([3, entry.architecture.channels(), size, size], device)
 }
 
