@@ -34,7 +34,8 @@ pub struct Entry {
     pub result: Option<PublishedResult>,
 }
 
-/// A published accuracy.
+/// A published accuracy. torchvision's are read from its weights' metadata; those of papers, 100
+/// less the error, are from transcriptions of their tables.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishedResult {
     /// Test images that are classified right, in percent.
@@ -43,16 +44,13 @@ pub struct PublishedResult {
     pub conditions: &'static str,
 }
 
-/// One crop of the centre, as the metadata of torchvision's first weights (`IMAGENET1K_V1`) say.
+/// Of the first published weights, `IMAGENET1K_V1`.
 const TORCHVISION: &str = "ImageNet, one crop, torchvision's weights";
-/// The paper's own, 100 less its error.
 const HE_TABLE_6: &str = "CIFAR-10, the paper's table 6";
-
-const LECUN_1998: &str = "LeCun et al. 1998";
-/// The paper's own, on augmented images.
 const HUANG_TABLE_2: &str = "CIFAR-10, the paper's table 2, augmented";
 const HIGHWAY_BEST: &str = "CIFAR-10, best run, as He et al. 2015 cite it";
 
+const LECUN_1998: &str = "LeCun et al. 1998";
 const KRIZHEVSKY_2012: &str = "Krizhevsky et al. 2012";
 const KRIZHEVSKY_2014: &str = "Krizhevsky 2014, arXiv:1404.5997";
 const LIN_2013: &str = "Lin et al. 2013, arXiv:1312.4400";
