@@ -4,16 +4,20 @@
     python benches/race.py target/debug/train
     python benches/race.py target/debug/train --rows resnet20,resnet56 --rounds 5 --threads 2
 
-Needs PyTorch and torchvision, which Kiln itself never does, and a machine that does nothing else. On the CPU, in f32.
+Needs PyTorch and torchvision (for some rows timm, for inference onnx and onnxruntime), which Kiln itself never does,
+and a machine that does nothing else. On the CPU, in f32.
 
-A round runs Kiln, PyTorch in its own layout (NCHW) and PyTorch with `channels_last`, each after a warm-up, and the next
-round begins with the next of the three. Speeds are medians over the rounds. The ratio is of Kiln to the better of
-PyTorch's two layouts within a round, the median over the rounds: above 1, Kiln is faster. PyTorch runs eagerly. A
-training step is the forward pass, cross-entropy, the backward pass, and SGD with momentum 0.9 and weight decay 1e-4.
+A round runs Kiln, PyTorch in its own layout (NCHW), PyTorch with `channels_last` and, in inference, onnxruntime, each
+after a warm-up, and the next round begins with the next of them. Speeds are medians over the rounds. The ratio is of
+Kiln to the better of PyTorch's two layouts within a round, the median over the rounds: above 1, Kiln is faster. PyTorch
+runs eagerly. A training step is the forward pass, cross-entropy (of auxiliary classifiers, too), the backward pass, and
+SGD with momentum 0.9 and weight decay 1e-4.
 """
 
 import argparse
+import io
 import json
+import math
 import os
 import platform
 import subprocess
@@ -25,21 +29,30 @@ from statistics import median
 
 import torch
 import torch.nn.functional as F
-import torchvision
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "goldens"))
-from networks import CifarResNet, resnet18_cifar
+from networks import NETWORKS
 
-Row = namedtuple("Row", "model mode batch size classes steps network")
+Row = namedtuple("Row", "model mode batch steps")
 
 ROWS = {
-    "resnet20": Row("resnet20", "train", 128, 32, 10, 10, lambda: CifarResNet(3)),
-    "resnet56": Row("resnet56", "train", 128, 32, 10, 10, lambda: CifarResNet(9)),
-    "resnet18_cifar": Row("resnet18_cifar", "train", 64, 32, 10, 10, resnet18_cifar),
-    "resnet50": Row("resnet50", "train", 16, 224, 1000, 5, torchvision.models.resnet50),
-    "resnet50-infer1": Row("resnet50", "infer", 1, 224, 1000, 30, torchvision.models.resnet50),
-    "resnet50-infer16": Row("resnet50", "infer", 16, 224, 1000, 5, torchvision.models.resnet50),
+    "resnet20": Row("resnet20", "train", 128, 10),
+    "resnet56": Row("resnet56", "train", 128, 10),
+    "resnet18_cifar": Row("resnet18_cifar", "train", 64, 10),
+    "resnet50": Row("resnet50", "train", 16, 5),
+    "googlenet": Row("googlenet", "train", 16, 5),
+    "vgg11": Row("vgg11", "train", 16, 3),
+    "densenet121": Row("densenet121", "train", 16, 5),
+    "efficientnet_b0": Row("efficientnet_b0", "train", 16, 5),
+    "resnext50_32x4d": Row("resnext50_32x4d", "train", 16, 5),
+    "alexnet2012": Row("alexnet2012", "train", 16, 10),
+    "se_resnet50": Row("se_resnet50", "train", 16, 5),
+    "deform_resnet50": Row("deform_resnet50", "train", 16, 5),
+    "resnet50-infer1": Row("resnet50", "infer", 1, 30),
+    "resnet50-infer16": Row("resnet50", "infer", 16, 5),
 }
+# Of the loss of an auxiliary classifier (Szegedy et al. 2014).
+AUXILIARY = 0.3
 WARM_UP = 3
 
 
@@ -49,8 +62,8 @@ def kiln(row, binary, threads):
         "model": row.model,
         "mode": row.mode,
         "batch": row.batch,
-        "size": row.size,
-        "classes": row.classes,
+        "size": NETWORKS[row.model].image,
+        "classes": NETWORKS[row.model].classes,
         "steps": row.steps,
         "threads": threads,
         "device": "cpu",
@@ -63,11 +76,38 @@ def kiln(row, binary, threads):
 
 def pytorch(row, layout):
     """Images a second of PyTorch."""
-    torch.manual_seed(0)
-    network = row.network().to(memory_format=layout)
-    images = torch.rand(row.batch, 3, row.size, row.size).mul(2).sub(1).to(memory_format=layout)
-    labels = torch.randint(row.classes, (row.batch,))
+    network, images, labels = drawn(row)
+    network, images = network.to(memory_format=layout), images.to(memory_format=layout)
     step = training(network, images, labels) if row.mode == "train" else inference(network, images)
+    return speed(row, step)
+
+
+def onnx(row):
+    """Images a second of onnxruntime, in inference."""
+    if row.mode != "infer":
+        return float("nan")
+    import onnxruntime
+
+    network, images, _ = drawn(row)
+    file = io.BytesIO()
+    torch.onnx.export(network.eval(), (images,), file, dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(file.getvalue(), options, ["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: images.numpy()}
+    return speed(row, lambda: session.run(None, feed))
+
+
+def drawn(row):
+    """A network, images and labels."""
+    torch.manual_seed(0)
+    of = NETWORKS[row.model]
+    images = torch.rand(row.batch, of.channels, of.image, of.image).mul(2).sub(1)
+    return of.build(of.classes), images, torch.randint(of.classes, (row.batch,))
+
+
+def speed(row, step):
+    """Images a second, after a warm-up."""
     seconds = []
     for _ in range(WARM_UP + row.steps):
         start = time.perf_counter()
@@ -82,7 +122,12 @@ def training(network, images, labels):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(network(images), labels).backward()
+        scores = network(images)
+        main, *auxiliary = scores if isinstance(scores, tuple) else [scores]
+        loss = F.cross_entropy(main, labels)
+        for other in auxiliary:
+            loss = loss + AUXILIARY * F.cross_entropy(other, labels)
+        loss.backward()
         optimizer.step()
 
     return step
@@ -99,11 +144,12 @@ def inference(network, images):
 
 
 def race(row, binary, threads, rounds):
-    """The speeds of Kiln, PyTorch in NCHW and in channels_last, a triple a round."""
+    """The speeds of Kiln, PyTorch in NCHW and in channels_last, and onnxruntime, a round at a time."""
     runners = [
         lambda: kiln(row, binary, threads),
         lambda: pytorch(row, torch.contiguous_format),
         lambda: pytorch(row, torch.channels_last),
+        lambda: onnx(row),
     ]
     for first in range(rounds):
         speeds = [0.0] * len(runners)
@@ -111,6 +157,11 @@ def race(row, binary, threads, rounds):
             runner = (first + place) % len(runners)
             speeds[runner] = runners[runner]()
         yield speeds
+
+
+def cell(speed):
+    """A speed, where there is one."""
+    return "" if math.isnan(speed) else f"{speed:.1f}"
 
 
 def processor():
@@ -139,15 +190,18 @@ def main():
         f"{processor()}, {arguments.threads} threads, f32; PyTorch {torch.__version__}, "
         f"{arguments.rounds} rounds; images/s\n"
     )
-    print("| step | batch | Kiln | PyTorch, NCHW | PyTorch, channels_last | ratio (lowest to highest) |")
-    print("|---|---|---|---|---|---|")
+    print(
+        "| step | batch | Kiln | PyTorch, NCHW | PyTorch, channels_last | onnxruntime "
+        "| ratio (lowest to highest) |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for name in names:
         row = ROWS[name]
         speeds = list(race(row, arguments.binary, arguments.threads, arguments.rounds))
-        ratios = [kiln / max(nchw, nhwc) for kiln, nchw, nhwc in speeds]
-        cells = " | ".join(f"{median(column):.1f}" for column in zip(*speeds))
+        ratios = [kiln / max(nchw, nhwc) for kiln, nchw, nhwc, _ in speeds]
+        cells = " | ".join(cell(median(column)) for column in zip(*speeds))
         spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {row.model}, {row.mode}, {row.size} px | {row.batch} | {cells} | {spread} |", flush=True)
+        print(f"| {row.model}, {row.mode}, {NETWORKS[row.model].image} px | {row.batch} | {cells} | {spread} |", flush=True)
 
 
 if __name__ == "__main__":

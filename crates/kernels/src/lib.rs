@@ -29,6 +29,7 @@ mod cpu;
 mod cross_entropy;
 mod deform;
 mod gate;
+mod linear;
 mod lrn;
 mod ops;
 mod pool;
@@ -44,6 +45,7 @@ pub use conv2d::{Conv2dOptions, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use deform::{DeformConv2dOptions, deform_conv2d};
 pub use gate::gate_channels;
+pub use linear::linear;
 pub use lrn::{LocalResponseNorm, local_response_norm};
 pub use ops::{
     Activated, BatchNormGradients, CnnGradients, CnnOps, Deformed, DeformedGradients, MaxPooled,

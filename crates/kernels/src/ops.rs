@@ -145,6 +145,15 @@ pub trait CnnOps: Backend {
         portable::sgd_update::<Self>(weight, gradient, velocity, options)
     }
 
+    /// `features` `[n, inputs]` times the transpose of `weight` `[outputs, inputs]`, plus the bias.
+    fn linear_forward(
+        features: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::linear_forward::<Self>(features, weight, bias)
+    }
+
     /// The mean cross-entropy `[1]` of `logits` `[n, classes]` and `labels` `[n]`.
     fn cross_entropy_forward(
         logits: FloatTensor<Self>,
@@ -297,6 +306,14 @@ pub trait CnnGradients: Backend {
         counts_padding: bool,
     ) -> FloatTensor<Self> {
         portable::avg_pool2d_gradient::<Self>(images, output_gradient, options, counts_padding)
+    }
+
+    /// The gradient of [`CnnOps::linear_forward`] by the weight.
+    fn linear_weight_gradient(
+        features: FloatTensor<Self>,
+        output_gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        portable::linear_weight_gradient::<Self>(features, output_gradient)
     }
 
     /// The gradient of [`CnnOps::cross_entropy_forward`] by the logits.

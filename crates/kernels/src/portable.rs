@@ -554,3 +554,22 @@ fn column<B: Backend>(labels: IntTensor<B>) -> IntTensor<B> {
     let n = labels.shape().num_elements();
     B::int_reshape(labels, Shape::from([n, 1]))
 }
+
+pub(crate) fn linear_forward<B: Backend>(
+    features: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let outputs = bias.shape().num_elements();
+    let products = B::float_matmul(features, B::float_swap_dims(weight, 0, 1));
+    B::float_add(products, B::float_reshape(bias, Shape::from([1, outputs])))
+}
+
+/// In the weight's own order of axes: where it is transposed after the product, copying a large one
+/// takes longer than the product.
+pub(crate) fn linear_weight_gradient<B: Backend>(
+    features: FloatTensor<B>,
+    output_gradient: FloatTensor<B>,
+) -> FloatTensor<B> {
+    B::float_matmul(B::float_swap_dims(output_gradient, 0, 1), features)
+}

@@ -66,6 +66,7 @@ fn is_second(node: NodeId) -> bool {
 
 mod convolution;
 mod elementwise;
+mod linear;
 mod loss;
 mod normalization;
 mod pooling;
@@ -75,6 +76,7 @@ use self::elementwise::{
     ActivationBackward, AddBiasBackward, ConcatBackward, GateAddBackward, GateBackward,
     IdentityShortcutBackward,
 };
+use self::linear::LinearBackward;
 use self::loss::CrossEntropyBackward;
 use self::normalization::{
     BatchNormAddBackward, BatchNormBackward, BatchNormState, LocalResponseNormBackward,
@@ -417,6 +419,33 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         let (weight, gradient) = (weight.into_primitive(), gradient.into_primitive());
         let (weight, velocity) = B::sgd_update(weight, gradient, velocity, options);
         (Self::from_inner(weight), Self::from_inner(velocity))
+    }
+
+    fn linear_forward(
+        features: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let prepared = LinearBackward
+            .prepare::<C>([features.node(), weight.node(), bias.node()])
+            .compute_bound()
+            .stateful();
+        match prepared {
+            OpsKind::Tracked(mut prep) => {
+                let ids = (prep.checkpoint(&features), prep.checkpoint(&weight));
+                let output = B::linear_forward(
+                    features.into_primitive(),
+                    weight.into_primitive(),
+                    bias.into_primitive(),
+                );
+                prep.finish(ids, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::linear_forward(
+                features.into_primitive(),
+                weight.into_primitive(),
+                bias.into_primitive(),
+            )),
+        }
     }
 
     fn cross_entropy_forward(

@@ -531,6 +531,24 @@ impl CnnGradients for Flex {
         ))
     }
 
+    fn linear_weight_gradient(features: FlexTensor, output_gradient: FlexTensor) -> FlexTensor {
+        if !are_f32([&features, &output_gradient]) || features.layout().num_elements() == 0 {
+            return portable::linear_weight_gradient::<Self>(features, output_gradient);
+        }
+        // That of a 1x1 convolution of images of one pixel. The two change places, since its order
+        // would be that of the transposed weight.
+        let [features, output_gradient] = [features, output_gradient].map(images_of_a_pixel);
+        let (outputs, inputs) = (output_gradient.shape.channels, features.shape.channels);
+        let shape = WeightShape {
+            filters: inputs,
+            channels: outputs,
+            kernel: [1, 1],
+        };
+        let options = Conv2dOptions::default();
+        let values = weight_gradient::weight_gradient(&output_gradient, &features, shape, options);
+        tensor_of(values, &[outputs, inputs])
+    }
+
     fn cross_entropy_gradient(
         logits: FlexTensor,
         labels: FlexTensor,
@@ -603,6 +621,12 @@ fn has_uneven_groups(weight: &FlexTensor, options: Conv2dOptions) -> bool {
 
 fn are_f32<const N: usize>(tensors: [&FlexTensor; N]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+/// Features `[n, f]` as images `[n, f, 1, 1]`.
+fn images_of_a_pixel(features: FlexTensor) -> Images {
+    let [n, channels] = features.layout().shape().dims();
+    Images::of(contiguous(features).reshape(Shape::from([n, channels, 1, 1])))
 }
 
 fn indices_of(tensor: FlexTensor) -> Vec<usize> {

@@ -1,7 +1,7 @@
 //! The loss, and the update of weights.
 
 use burn::tensor::{Device, Int, Tensor};
-use kernels::{SgdOptions, cross_entropy, sgd_update};
+use kernels::{SgdOptions, cross_entropy, linear, sgd_update};
 
 use crate::support::{PRECISIONS, Reference, assert_close, check};
 
@@ -25,6 +25,40 @@ fn scores_are_compared_with_labels() {
                 Reference {
                     shape: [1, 1, 1, 1],
                     values: vec![rows.map(of_row).sum::<f64>() / 5.0],
+                }
+            },
+        );
+    }
+}
+
+/// More inputs and outputs than a thread takes at a time, and fewer.
+#[test]
+fn features_are_weighted_and_summed() {
+    for [n, inputs, outputs] in [[3, 7, 5], [2, 70, 9], [1, 3, 70]] {
+        check(
+            &[
+                Reference::noise([n, inputs, 1, 1], 54),
+                Reference::noise([outputs, inputs, 1, 1], 55),
+                Reference::noise([outputs, 1, 1, 1], 56),
+            ],
+            |x| {
+                let features = x[0].clone().reshape([n, inputs]);
+                let weight = x[1].clone().reshape([outputs, inputs]);
+                let sums = linear(features, weight, x[2].clone().reshape([outputs]));
+                sums.reshape([n, outputs, 1, 1])
+            },
+            |x| {
+                let sum = |place: usize| {
+                    let features = x[0].values[place / outputs * inputs..].iter();
+                    let weight = x[1].values[place % outputs * inputs..].iter().take(inputs);
+                    let products = features
+                        .zip(weight)
+                        .map(|(feature, weight)| feature * weight);
+                    products.sum::<f64>() + x[2].values[place % outputs]
+                };
+                Reference {
+                    shape: [n, outputs, 1, 1],
+                    values: (0..n * outputs).map(sum).collect(),
                 }
             },
         );

@@ -5,6 +5,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::elementwise;
+use kernels::linear;
+
 use crate::trace;
 use crate::{Init, LayerKind};
 
@@ -37,7 +39,7 @@ impl Linear {
             assert_eq!(features.dims()[1], inputs, "features");
             return trace::linear(features, LayerKind::Linear, self.weight.id, inputs, outputs);
         }
-        features.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        linear(features, self.weight.val(), self.bias.val())
     }
 
     /// `max(0, x Wᵀ + b)`.
