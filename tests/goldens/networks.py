@@ -7,11 +7,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import nn
 from torchvision.models import densenet
+
+import inception
 
 
 class CifarBlock(nn.Module):
@@ -443,6 +446,40 @@ def cifar_densenet(depth, growth, bc=False):
     return paper(lambda classes: CifarDenseNet(depth, growth, bc, classes), where)
 
 
+def timm_(name, image=224, small=64):
+    """As timm has it."""
+
+    def build(classes):
+        return timm.create_model(name, num_classes=classes)
+
+    return Network(build, f"timm {timm.__version__}", image, small, 1000)
+
+
+def inceptions():
+    def googlenet(naive):
+        return lambda classes: inception.GoogLeNet(classes, krizhevsky_norm(), naive)
+
+    table = "Szegedy et al. 2014 table 1 and figure "
+    se = "Ioffe and Szegedy 2015 figure 5 and Hu et al. 2017 figure 2"
+    return {
+        "googlenet": torchvision_("googlenet"),
+        "googlenet2014": paper(googlenet(naive=False), table + "3", 224, 96, 1000),
+        "inception_naive": paper(googlenet(naive=True), table + "2(a)", 224, 96, 1000),
+        "bn_inception": paper(
+            inception.BNInception, "Ioffe and Szegedy 2015 figure 5", 224, 64, 1000
+        ),
+        "se_inception": paper(
+            lambda classes: inception.BNInception(classes, reduction=16), se, 224, 64, 1000
+        ),
+        "inception_v3": torchvision_("inception_v3", 299, 107),
+        "inception_v4": timm_("inception_v4", 299, 107),
+        "inception_resnet_v1": paper(
+            inception.InceptionResNetV1, "Szegedy et al. 2016 figures 7 and 10 to 15", 299, 107, 1000
+        ),
+        "inception_resnet_v2": timm_("inception_resnet_v2", 299, 107),
+    }
+
+
 DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 NETWORKS = {
@@ -453,6 +490,7 @@ NETWORKS = {
     "overfeat_fast": overfeat(1, OverFeat.FAST, 6, 3072, 231),
     "overfeat_accurate": overfeat(3, OverFeat.ACCURATE, 5, 4096, 221),
     **vggs(),
+    **inceptions(),
     "highway19": highway((4, 32), (5, 80), (5, 128)),
     "highway32": highway((9, 32), (9, 48), (9, 64)),
     **{f"plain{depth}": cifar(n, residual=False) for depth, n in DEPTHS.items() if depth < 1202},

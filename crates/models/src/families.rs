@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use crate::alexnet::{AlexNet, AlexNetConfig};
 use crate::densenet::{DenseNet, DenseNetConfig};
 use crate::highway::{Highway, HighwayConfig};
+use crate::inception::{Inception, InceptionConfig};
 use crate::lenet::{LeNet, LeNetConfig};
 use crate::nin::{Nin, NinConfig};
 use crate::overfeat::{OverFeat, OverFeatConfig};
@@ -151,6 +152,8 @@ families! {
     OverFeat(OverFeatConfig => OverFeat),
     /// A VGG network.
     Vgg(VggConfig => Vgg),
+    /// An Inception network.
+    Inception(InceptionConfig => Inception),
     /// A highway network.
     Highway(HighwayConfig => Highway),
     /// A plain or residual network.

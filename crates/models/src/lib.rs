@@ -28,6 +28,7 @@ pub mod densenet;
 mod error;
 mod families;
 pub mod highway;
+pub mod inception;
 mod initialization;
 pub mod layers;
 pub mod lenet;

@@ -1,13 +1,19 @@
 //! Every network by name.
 
 use crate::Architecture::{
-    self, AlexNet, DenseNet, Highway, LeNet, Nin, OverFeat, PreAct, ResNet, SqueezeNet, Vgg,
+    self, AlexNet, DenseNet, Highway, Inception, LeNet, Nin, OverFeat, PreAct, ResNet, SqueezeNet,
+    Vgg,
 };
 use crate::alexnet::{ALEXNET, ALEXNET_2012};
 use crate::densenet::{
     self, DENSENET121, DENSENET161, DENSENET169, DENSENET201, DENSENET264, cifar_bc,
 };
 use crate::highway::{HIGHWAY19, HIGHWAY32};
+use crate::inception::bn_inception::{BN_INCEPTION, SE_INCEPTION};
+use crate::inception::googlenet::{GOOGLENET, GOOGLENET2014, INCEPTION_NAIVE};
+use crate::inception::inception_resnet::{INCEPTION_RESNET_V1, INCEPTION_RESNET_V2};
+use crate::inception::v3::INCEPTION_V3;
+use crate::inception::v4::INCEPTION_V4;
 use crate::lenet::LENET5;
 use crate::nin::NIN;
 use crate::overfeat::{OVERFEAT_ACCURATE, OVERFEAT_FAST};
@@ -62,6 +68,11 @@ const HE_2016: &str = "He et al. 2016, arXiv:1603.05027";
 const IANDOLA_2016: &str = "Iandola et al. 2016, arXiv:1602.07360";
 const HUANG_2016: &str = "Huang et al. 2016, arXiv:1608.06993";
 const SIMONYAN_2014: &str = "Simonyan and Zisserman 2014, arXiv:1409.1556";
+const SZEGEDY_2014: &str = "Szegedy et al. 2014, arXiv:1409.4842";
+const IOFFE_2015: &str = "Ioffe and Szegedy 2015, arXiv:1502.03167";
+const SZEGEDY_2015: &str = "Szegedy et al. 2015, arXiv:1512.00567";
+const SZEGEDY_2016: &str = "Szegedy et al. 2016, arXiv:1602.07261";
+const HU_2017: &str = "Hu et al. 2017, arXiv:1709.01507";
 const HE_2015: &str = "He et al. 2015, arXiv:1512.03385";
 
 /// The registry, in the order in which it is listed.
@@ -95,6 +106,30 @@ pub const MODELS: &[Entry] = &[
     entry("vgg16_bn", Vgg(batch_normalized(VGG16)), 224, SIMONYAN_2014).reaches(73.36, TORCHVISION),
     entry("vgg19_bn", Vgg(batch_normalized(VGG19)), 224, SIMONYAN_2014)
         .reaches(74.218, TORCHVISION),
+    entry("googlenet", Inception(GOOGLENET), 224, SZEGEDY_2014).reaches(69.778, TORCHVISION),
+    entry("googlenet2014", Inception(GOOGLENET2014), 224, SZEGEDY_2014),
+    entry(
+        "inception_naive",
+        Inception(INCEPTION_NAIVE),
+        224,
+        SZEGEDY_2014,
+    ),
+    entry("bn_inception", Inception(BN_INCEPTION), 224, IOFFE_2015),
+    entry("se_inception", Inception(SE_INCEPTION), 224, HU_2017),
+    entry("inception_v3", Inception(INCEPTION_V3), 299, SZEGEDY_2015).reaches(77.294, TORCHVISION),
+    entry("inception_v4", Inception(INCEPTION_V4), 299, SZEGEDY_2016),
+    entry(
+        "inception_resnet_v1",
+        Inception(INCEPTION_RESNET_V1),
+        299,
+        SZEGEDY_2016,
+    ),
+    entry(
+        "inception_resnet_v2",
+        Inception(INCEPTION_RESNET_V2),
+        299,
+        SZEGEDY_2016,
+    ),
     entry("highway19", Highway(HIGHWAY19), 32, SRIVASTAVA_2015).reaches(92.46, HIGHWAY_BEST),
     entry("highway32", Highway(HIGHWAY32), 32, SRIVASTAVA_2015).reaches(91.20, HIGHWAY_BEST),
     entry("plain8", ResNet(plain(cifar(&[1, 1, 1]))), 32, HE_2015),

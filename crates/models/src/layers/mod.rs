@@ -8,6 +8,7 @@ mod dropout;
 mod linear;
 mod pool;
 mod response_norm;
+mod squeeze_excitation;
 
 pub use batch_norm::{BatchNorm, NormOptions};
 pub use conv2d::{Conv2d, Conv2dConfig};
@@ -15,6 +16,7 @@ pub use dropout::Dropout;
 pub use linear::Linear;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average};
 pub use response_norm::LocalResponseNorm;
+pub use squeeze_excitation::SqueezeExcitation;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
