@@ -480,6 +480,10 @@ def inceptions():
     }
 
 
+# Height and width of the published images.
+EFFICIENTNETS = {"b0": 224, "b1": 240, "b2": 288, "b3": 300, "b4": 380, "b5": 456, "b6": 528, "b7": 600}
+
+
 DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 NETWORKS = {
@@ -528,4 +532,8 @@ NETWORKS = {
     "densenet_bc100_12": cifar_densenet(100, 12, bc=True),
     "densenet_bc250_24": cifar_densenet(250, 24, bc=True),
     "densenet_bc190_40": cifar_densenet(190, 40, bc=True),
+    **{
+        f"efficientnet_{name}": torchvision_(f"efficientnet_{name}", image)
+        for name, image in EFFICIENTNETS.items()
+    },
 }

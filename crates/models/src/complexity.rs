@@ -32,6 +32,8 @@ pub enum LayerKind {
     Linear,
     /// Values that are zeroed at random in training.
     Dropout,
+    /// Paths of residual blocks that are dropped at random in training.
+    StochasticDepth,
 }
 
 impl fmt::Display for LayerKind {
@@ -46,6 +48,7 @@ impl fmt::Display for LayerKind {
             Self::GlobalAveragePool => "global_average_pool",
             Self::Linear => "linear",
             Self::Dropout => "dropout",
+            Self::StochasticDepth => "stochastic_depth",
         })
     }
 }

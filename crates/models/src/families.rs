@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use crate::alexnet::{AlexNet, AlexNetConfig};
 use crate::densenet::{DenseNet, DenseNetConfig};
+use crate::efficientnet::{EfficientNet, EfficientNetConfig};
 use crate::highway::{Highway, HighwayConfig};
 use crate::inception::{Inception, InceptionConfig};
 use crate::lenet::{LeNet, LeNetConfig};
@@ -164,6 +165,8 @@ families! {
     SqueezeNet(SqueezeNetConfig => SqueezeNet),
     /// A DenseNet.
     DenseNet(DenseNetConfig => DenseNet),
+    /// An EfficientNet.
+    EfficientNet(EfficientNetConfig => EfficientNet),
 }
 
 impl Model {

@@ -25,6 +25,7 @@
 pub mod alexnet;
 mod complexity;
 pub mod densenet;
+pub mod efficientnet;
 mod error;
 mod families;
 pub mod highway;

@@ -1,12 +1,16 @@
 //! Every network by name.
 
 use crate::Architecture::{
-    self, AlexNet, DenseNet, Highway, Inception, LeNet, Nin, OverFeat, PreAct, ResNet, SqueezeNet,
-    Vgg,
+    self, AlexNet, DenseNet, EfficientNet, Highway, Inception, LeNet, Nin, OverFeat, PreAct,
+    ResNet, SqueezeNet, Vgg,
 };
 use crate::alexnet::{ALEXNET, ALEXNET_2012};
 use crate::densenet::{
     self, DENSENET121, DENSENET161, DENSENET169, DENSENET201, DENSENET264, cifar_bc,
+};
+use crate::efficientnet::{
+    EFFICIENTNET_B0, EFFICIENTNET_B1, EFFICIENTNET_B2, EFFICIENTNET_B3, EFFICIENTNET_B4,
+    EFFICIENTNET_B5, EFFICIENTNET_B6, EFFICIENTNET_B7,
 };
 use crate::highway::{HIGHWAY19, HIGHWAY32};
 use crate::inception::bn_inception::{BN_INCEPTION, SE_INCEPTION};
@@ -73,6 +77,7 @@ const IOFFE_2015: &str = "Ioffe and Szegedy 2015, arXiv:1502.03167";
 const SZEGEDY_2015: &str = "Szegedy et al. 2015, arXiv:1512.00567";
 const SZEGEDY_2016: &str = "Szegedy et al. 2016, arXiv:1602.07261";
 const HU_2017: &str = "Hu et al. 2017, arXiv:1709.01507";
+const TAN_2019: &str = "Tan and Le 2019, arXiv:1905.11946";
 const HE_2015: &str = "He et al. 2015, arXiv:1512.03385";
 
 /// The registry, in the order in which it is listed.
@@ -244,6 +249,62 @@ pub const MODELS: &[Entry] = &[
         HUANG_2016,
     )
     .reaches(96.54, HUANG_TABLE_2),
+    entry(
+        "efficientnet_b0",
+        EfficientNet(EFFICIENTNET_B0),
+        224,
+        TAN_2019,
+    )
+    .reaches(77.692, TORCHVISION),
+    entry(
+        "efficientnet_b1",
+        EfficientNet(EFFICIENTNET_B1),
+        240,
+        TAN_2019,
+    )
+    .reaches(78.642, TORCHVISION),
+    entry(
+        "efficientnet_b2",
+        EfficientNet(EFFICIENTNET_B2),
+        288,
+        TAN_2019,
+    )
+    .reaches(80.608, TORCHVISION),
+    entry(
+        "efficientnet_b3",
+        EfficientNet(EFFICIENTNET_B3),
+        300,
+        TAN_2019,
+    )
+    .reaches(82.008, TORCHVISION),
+    entry(
+        "efficientnet_b4",
+        EfficientNet(EFFICIENTNET_B4),
+        380,
+        TAN_2019,
+    )
+    .reaches(83.384, TORCHVISION),
+    entry(
+        "efficientnet_b5",
+        EfficientNet(EFFICIENTNET_B5),
+        456,
+        TAN_2019,
+    )
+    .reaches(83.444, TORCHVISION),
+    entry(
+        "efficientnet_b6",
+        EfficientNet(EFFICIENTNET_B6),
+        528,
+        TAN_2019,
+    )
+    .reaches(84.008, TORCHVISION),
+    entry(
+        "efficientnet_b7",
+        EfficientNet(EFFICIENTNET_B7),
+        600,
+        TAN_2019,
+    )
+    .reaches(84.122, TORCHVISION),
 ];
 
 const fn entry(

@@ -9,6 +9,7 @@ mod linear;
 mod pool;
 mod response_norm;
 mod squeeze_excitation;
+mod stochastic_depth;
 
 pub use batch_norm::{BatchNorm, NormOptions};
 pub use conv2d::{Conv2d, Conv2dConfig};
@@ -17,6 +18,7 @@ pub use linear::Linear;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average};
 pub use response_norm::LocalResponseNorm;
 pub use squeeze_excitation::SqueezeExcitation;
+pub use stochastic_depth::StochasticDepth;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
