@@ -484,6 +484,42 @@ def inceptions():
 EFFICIENTNETS = {"b0": 224, "b1": 240, "b2": 288, "b3": 300, "b4": 380, "b5": 456, "b6": 528, "b7": 600}
 
 
+class Gated(nn.Module):
+    """A CIFAR block whose path is gated, with reduction 16."""
+
+    def __init__(self, block):
+        super().__init__()
+        self.conv1, self.bn1, self.conv2, self.bn2 = block.conv1, block.bn1, block.conv2, block.bn2
+        channels = block.conv2.out_channels
+        self.se = inception.SqueezeExcitation(channels, channels // 16)
+        self.stride, self.padding = block.stride, block.padding
+
+    def forward(self, x):
+        y = self.se(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+        shortcut = x[:, :, :: self.stride, :: self.stride]
+        return F.relu(y + F.pad(shortcut, (0, 0, 0, 0, self.padding, self.padding)))
+
+
+def se_resnet110(classes):
+    network = CifarResNet(18, classes=classes)
+    for stage in (network.layer1, network.layer2, network.layer3):
+        for index, block in enumerate(stage):
+            stage[index] = Gated(block)
+    return network
+
+
+def senets():
+    return {
+        "se_resnet110": paper(se_resnet110, "Hu et al. 2017 figure 3 and table 4"),
+        "se_resnet50": timm_("legacy_seresnet50"),
+        "se_resnet101": timm_("legacy_seresnet101"),
+        "se_resnet152": timm_("legacy_seresnet152"),
+        "se_resnext50_32x4d": timm_("legacy_seresnext50_32x4d"),
+        "senet154": timm_("legacy_senet154"),
+        "seresnet50": timm_("seresnet50"),
+    }
+
+
 DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 NETWORKS = {
@@ -522,6 +558,7 @@ NETWORKS = {
     "wide_resnet16_8": wide(16, 8),
     "wide_resnet28_10": wide(28, 10),
     "wide_resnet40_10": wide(40, 10),
+    **senets(),
     "squeezenet1_0": torchvision_("squeezenet1_0"),
     "squeezenet1_1": torchvision_("squeezenet1_1"),
     **{f"densenet{depth}": torchvision_(f"densenet{depth}") for depth in (121, 161, 169, 201)},

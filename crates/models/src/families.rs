@@ -14,6 +14,7 @@ use crate::nin::{Nin, NinConfig};
 use crate::overfeat::{OverFeat, OverFeatConfig};
 use crate::preact::{PreAct, PreActConfig};
 use crate::resnet::{BottleneckStride, ResNet, ResNetConfig, ShortcutKind};
+use crate::senet::{SeNet, SeNetConfig};
 use crate::squeezenet::{SqueezeNet, SqueezeNetConfig};
 use crate::vgg::{Vgg, VggConfig};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap};
@@ -161,6 +162,8 @@ families! {
     ResNet(ResNetConfig => ResNet),
     /// A residual network with pre-activation.
     PreAct(PreActConfig => PreAct),
+    /// A residual network with squeeze-and-excitation.
+    SeNet(SeNetConfig => SeNet),
     /// A SqueezeNet.
     SqueezeNet(SqueezeNetConfig => SqueezeNet),
     /// A DenseNet.

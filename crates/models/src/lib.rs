@@ -41,6 +41,7 @@ pub mod parameters;
 pub mod preact;
 pub mod registry;
 pub mod resnet;
+pub mod senet;
 pub mod squeezenet;
 mod tap;
 mod trace;

@@ -2,7 +2,7 @@
 
 use crate::Architecture::{
     self, AlexNet, DenseNet, EfficientNet, Highway, Inception, LeNet, Nin, OverFeat, PreAct,
-    ResNet, SqueezeNet, Vgg,
+    ResNet, SeNet, SqueezeNet, Vgg,
 };
 use crate::alexnet::{ALEXNET, ALEXNET_2012};
 use crate::densenet::{
@@ -25,6 +25,9 @@ use crate::preact::{basic, bottleneck, wide};
 use crate::resnet::{
     RESNET18, RESNET18_CIFAR, RESNET34, RESNET50, RESNET101, RESNET152, RESNEXT50_32X4D,
     RESNEXT101_32X8D, RESNEXT101_64X4D, WIDE_RESNET50_2, WIDE_RESNET101_2, cifar, plain, resnext29,
+};
+use crate::senet::{
+    SE_RESNET50, SE_RESNET101, SE_RESNET110, SE_RESNET152, SE_RESNEXT50_32X4D, SENET154, SERESNET50,
 };
 use crate::squeezenet::{SQUEEZENET1_0, SQUEEZENET1_1};
 use crate::vgg::{VGG11, VGG11_LRN, VGG13, VGG16, VGG16_C, VGG19, batch_normalized};
@@ -187,6 +190,20 @@ pub const MODELS: &[Entry] = &[
     entry("wide_resnet28_10", PreAct(wide(28, 10)), 32, ZAGORUYKO_2016)
         .reaches(96.00, "CIFAR-10, the paper, median of 5"),
     entry("wide_resnet40_10", PreAct(wide(40, 10)), 32, ZAGORUYKO_2016),
+    entry("se_resnet110", SeNet(SE_RESNET110), 32, HU_2017)
+        .reaches(94.79, "CIFAR-10, the paper's table 4"),
+    entry("se_resnet50", SeNet(SE_RESNET50), 224, HU_2017)
+        .reaches(76.71, "ImageNet, one crop, the paper's table 2"),
+    entry("se_resnet101", SeNet(SE_RESNET101), 224, HU_2017),
+    entry("se_resnet152", SeNet(SE_RESNET152), 224, HU_2017),
+    entry(
+        "se_resnext50_32x4d",
+        SeNet(SE_RESNEXT50_32X4D),
+        224,
+        HU_2017,
+    ),
+    entry("senet154", SeNet(SENET154), 224, HU_2017),
+    entry("seresnet50", SeNet(SERESNET50), 224, HU_2017),
     entry(
         "squeezenet1_0",
         SqueezeNet(SQUEEZENET1_0),
