@@ -520,6 +520,51 @@ def senets():
     }
 
 
+class DeformConv2d(nn.Conv2d):
+    """torchvision's operation; `offset` says how far taps move and, where modulated, their weights."""
+
+    def __init__(self, conv, modulated):
+        super().__init__(
+            conv.in_channels, conv.out_channels, 3, conv.stride, conv.padding, bias=False
+        )
+        values = 27 if modulated else 18
+        self.offset = nn.Conv2d(conv.in_channels, values, 3, conv.stride, conv.padding)
+
+    def forward(self, x):
+        said = self.offset(x)
+        offsets, mask = said[:, :18], said[:, 18:].sigmoid()
+        return torchvision.ops.deform_conv2d(
+            x,
+            offsets,
+            self.weight,
+            stride=self.stride,
+            padding=self.padding,
+            mask=mask if mask.shape[1] else None,
+        )
+
+
+def deformable(stages, modulated):
+    """torchvision's ResNet-50 with deformable 3x3 convolutions in these stages."""
+
+    def build(classes):
+        network = torchvision.models.resnet50(num_classes=classes)
+        for stage in stages:
+            for block in getattr(network, f"layer{stage}"):
+                block.conv2 = DeformConv2d(block.conv2, modulated)
+        return network
+
+    return build
+
+
+def deformables():
+    v1 = "Dai et al. 2017, torchvision's ResNet-50 and deform_conv2d"
+    v2 = "Zhu et al. 2018 section 3.1, torchvision's ResNet-50 and deform_conv2d"
+    return {
+        "deform_resnet50": paper(deformable([4], modulated=False), v1, 224, 64, 1000),
+        "deform_resnet50_v2": paper(deformable([2, 3, 4], modulated=True), v2, 224, 64, 1000),
+    }
+
+
 DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 NETWORKS = {
@@ -559,6 +604,7 @@ NETWORKS = {
     "wide_resnet28_10": wide(28, 10),
     "wide_resnet40_10": wide(40, 10),
     **senets(),
+    **deformables(),
     "squeezenet1_0": torchvision_("squeezenet1_0"),
     "squeezenet1_1": torchvision_("squeezenet1_1"),
     **{f"densenet{depth}": torchvision_(f"densenet{depth}") for depth in (121, 161, 169, 201)},

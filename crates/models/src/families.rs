@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::alexnet::{AlexNet, AlexNetConfig};
+use crate::deform_resnet::{DeformResNet, DeformResNetConfig};
 use crate::densenet::{DenseNet, DenseNetConfig};
 use crate::efficientnet::{EfficientNet, EfficientNetConfig};
 use crate::highway::{Highway, HighwayConfig};
@@ -164,6 +165,8 @@ families! {
     PreAct(PreActConfig => PreAct),
     /// A residual network with squeeze-and-excitation.
     SeNet(SeNetConfig => SeNet),
+    /// A deformable residual network.
+    DeformResNet(DeformResNetConfig => DeformResNet),
     /// A SqueezeNet.
     SqueezeNet(SqueezeNetConfig => SqueezeNet),
     /// A DenseNet.

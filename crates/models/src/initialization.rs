@@ -202,9 +202,13 @@ impl Init {
         self.parameter([weight[0]], move |count, rng| rule.biases(fan, count, rng))
     }
 
-    /// A vector with the same value everywhere, as normalisation layers start from.
-    pub(crate) fn constant(&mut self, value: f32, length: usize) -> Param<Tensor<1>> {
-        self.parameter([length], move |count, _| vec![value; count])
+    /// The same value everywhere, as normalisation layers start from.
+    pub(crate) fn constant<const D: usize>(
+        &mut self,
+        value: f32,
+        shape: [usize; D],
+    ) -> Param<Tensor<D>> {
+        self.parameter(shape, move |count, _| vec![value; count])
     }
 
     fn parameter<const D: usize>(

@@ -24,6 +24,7 @@
 
 pub mod alexnet;
 mod complexity;
+pub mod deform_resnet;
 pub mod densenet;
 pub mod efficientnet;
 mod error;

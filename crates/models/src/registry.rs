@@ -1,10 +1,11 @@
 //! Every network by name.
 
 use crate::Architecture::{
-    self, AlexNet, DenseNet, EfficientNet, Highway, Inception, LeNet, Nin, OverFeat, PreAct,
-    ResNet, SeNet, SqueezeNet, Vgg,
+    self, AlexNet, DeformResNet, DenseNet, EfficientNet, Highway, Inception, LeNet, Nin, OverFeat,
+    PreAct, ResNet, SeNet, SqueezeNet, Vgg,
 };
 use crate::alexnet::{ALEXNET, ALEXNET_2012};
+use crate::deform_resnet::{DEFORM_RESNET50, DEFORM_RESNET50_V2};
 use crate::densenet::{
     self, DENSENET121, DENSENET161, DENSENET169, DENSENET201, DENSENET264, cifar_bc,
 };
@@ -81,6 +82,8 @@ const SZEGEDY_2015: &str = "Szegedy et al. 2015, arXiv:1512.00567";
 const SZEGEDY_2016: &str = "Szegedy et al. 2016, arXiv:1602.07261";
 const HU_2017: &str = "Hu et al. 2017, arXiv:1709.01507";
 const TAN_2019: &str = "Tan and Le 2019, arXiv:1905.11946";
+const DAI_2017: &str = "Dai et al. 2017, arXiv:1703.06211";
+const ZHU_2018: &str = "Zhu et al. 2018, arXiv:1811.11168";
 const HE_2015: &str = "He et al. 2015, arXiv:1512.03385";
 
 /// The registry, in the order in which it is listed.
@@ -204,6 +207,18 @@ pub const MODELS: &[Entry] = &[
     ),
     entry("senet154", SeNet(SENET154), 224, HU_2017),
     entry("seresnet50", SeNet(SERESNET50), 224, HU_2017),
+    entry(
+        "deform_resnet50",
+        DeformResNet(DEFORM_RESNET50),
+        224,
+        DAI_2017,
+    ),
+    entry(
+        "deform_resnet50_v2",
+        DeformResNet(DEFORM_RESNET50_V2),
+        224,
+        ZHU_2018,
+    ),
     entry(
         "squeezenet1_0",
         SqueezeNet(SQUEEZENET1_0),

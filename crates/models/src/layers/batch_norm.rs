@@ -55,8 +55,8 @@ impl BatchNorm {
     /// The same with these options.
     pub fn with(channels: usize, options: NormOptions, init: &mut Init) -> Self {
         Self {
-            weight: init.constant(1.0, channels),
-            bias: init.constant(0.0, channels),
+            weight: init.constant(1.0, [channels]),
+            bias: init.constant(0.0, [channels]),
             running_mean: RunningState::new(Tensor::zeros([channels], init.device())),
             running_var: RunningState::new(Tensor::ones([channels], init.device())),
             options,

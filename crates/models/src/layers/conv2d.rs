@@ -93,6 +93,17 @@ impl Conv2dConfig {
             options: self.options,
         }
     }
+
+    /// Makes the layer with weights and biases of zero.
+    pub(super) fn init_zero(&self, init: &mut Init) -> Conv2d {
+        let [height, width] = self.kernel;
+        let channels = self.channels / self.options.groups;
+        Conv2d {
+            weight: init.constant(0.0, [self.filters, channels, height, width]),
+            bias: self.bias.then(|| init.constant(0.0, [self.filters])),
+            options: self.options,
+        }
+    }
 }
 
 /// A convolution with learnt kernels.
@@ -103,7 +114,7 @@ pub struct Conv2d {
     /// `[filters]`.
     pub bias: Option<Param<Tensor<1>>>,
     #[module(skip)]
-    options: Conv2dOptions,
+    pub(super) options: Conv2dOptions,
 }
 
 impl Conv2d {

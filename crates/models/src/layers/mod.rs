@@ -4,6 +4,7 @@
 
 mod batch_norm;
 mod conv2d;
+mod deform_conv2d;
 mod dropout;
 mod linear;
 mod pool;
@@ -13,6 +14,7 @@ mod stochastic_depth;
 
 pub use batch_norm::{BatchNorm, NormOptions};
 pub use conv2d::{Conv2d, Conv2dConfig};
+pub use deform_conv2d::{DeformConv2d, DeformConv2dConfig};
 pub use dropout::Dropout;
 pub use linear::Linear;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average};
