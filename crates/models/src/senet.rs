@@ -25,10 +25,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish, IdentityShortcut, identity_shortcut};
+use kernels::{Activation, Finish};
 
 use crate::layers::{
-    Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, SqueezeExcitation, global_average,
+    Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, Shortcut, SqueezeExcitation, global_average,
 };
 use crate::resnet::BottleneckStride;
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
@@ -292,7 +292,7 @@ impl Network for SeNet {
                 let name = match rest {
                     ["path", number, layer, leaf] => numbered(number, layer, leaf),
                     ["gate", rest @ ..] => format!("{gate}.{}", rest.join(".")),
-                    ["projection", layer, leaf] => {
+                    ["shortcut", "projection", layer, leaf] => {
                         format!("downsample.{}.{leaf}", usize::from(*layer == "norm"))
                     }
                     _ => rest.join("."),
@@ -316,9 +316,7 @@ struct Stage {
 struct SeBlock {
     path: Vec<ConvNorm>,
     gate: SqueezeExcitation,
-    projection: Option<ConvNorm>,
-    #[module(skip)]
-    identity: IdentityShortcut,
+    shortcut: Shortcut,
 }
 
 impl SeBlock {
@@ -342,16 +340,15 @@ impl SeBlock {
             config.shortcut_kernel
         };
         let projection = Conv2dConfig::square(channels, out, kernel).stride(stride);
-        let before = out.saturating_sub(channels) / 2;
+        let shortcut = if projects {
+            Shortcut::projection(projection.same_padding(), init)
+        } else {
+            Shortcut::identity(channels, out, stride)
+        };
         Self {
             path,
             gate,
-            projection: projects.then(|| ConvNorm::new(projection.same_padding(), init)),
-            identity: IdentityShortcut {
-                stride,
-                before,
-                after: out.saturating_sub(channels) - before,
-            },
+            shortcut,
         }
     }
 
@@ -361,21 +358,10 @@ impl SeBlock {
             .iter()
             .fold(x.clone(), |y, conv| conv.forward_relu(y));
         let finish = Finish {
-            residual: Some(self.shortcut(x)),
+            residual: Some(self.shortcut.forward(x)),
             activation: Activation::Relu,
         };
         self.gate.forward_with(last.forward(y), finish)
-    }
-
-    /// A projection, or option A of He et al. 2015.
-    fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
-        if let Some(projection) = &self.projection {
-            return projection.forward(x);
-        }
-        if self.identity.stride == 1 && self.identity.after == 0 {
-            return x;
-        }
-        identity_shortcut(x, self.identity)
     }
 }
 

@@ -9,6 +9,7 @@ mod dropout;
 mod linear;
 mod pool;
 mod response_norm;
+mod shortcut;
 mod squeeze_excitation;
 mod stochastic_depth;
 
@@ -19,6 +20,7 @@ pub use dropout::Dropout;
 pub use linear::Linear;
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average};
 pub use response_norm::LocalResponseNorm;
+pub use shortcut::Shortcut;
 pub use squeeze_excitation::SqueezeExcitation;
 pub use stochastic_depth::StochasticDepth;
 

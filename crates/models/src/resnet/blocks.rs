@@ -2,11 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish, IdentityShortcut, identity_shortcut};
+use kernels::{Activation, Finish};
 
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
-use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d};
+use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Shortcut};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
 #[derive(Module, Debug)]
@@ -115,7 +115,7 @@ impl ResidualBlock {
                 .collect(),
             shortcut: config
                 .shortcut
-                .map(|kind| Shortcut::new(kind, channels, outputs, stride, init)),
+                .map(|kind| shortcut(kind, channels, outputs, stride, init)),
         }
     }
 
@@ -132,50 +132,23 @@ impl ResidualBlock {
 }
 
 /// Option A, B or C.
-#[derive(Module, Debug)]
-struct Shortcut {
-    projection: Option<ConvNorm>,
-    #[module(skip)]
+fn shortcut(
+    kind: ShortcutKind,
+    channels: usize,
+    outputs: usize,
     stride: usize,
-    #[module(skip)]
-    added_channels: usize,
-}
-
-impl Shortcut {
-    fn new(
-        kind: ShortcutKind,
-        channels: usize,
-        out: usize,
-        stride: usize,
-        init: &mut Init,
-    ) -> Self {
-        let changes = stride != 1 || channels != out;
-        let projects = match kind {
-            ShortcutKind::A => false,
-            ShortcutKind::B => changes,
-            ShortcutKind::C => true,
-        };
-        let conv = Conv2dConfig::square(channels, out, 1).stride(stride);
-        Self {
-            projection: projects.then(|| ConvNorm::new(conv, init)),
-            stride,
-            added_channels: out.saturating_sub(channels),
-        }
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        if let Some(projection) = &self.projection {
-            return projection.forward(x);
-        }
-        if self.stride == 1 && self.added_channels == 0 {
-            return x;
-        }
-        let before = self.added_channels / 2;
-        let identity = IdentityShortcut {
-            stride: self.stride,
-            before,
-            after: self.added_channels - before,
-        };
-        identity_shortcut(x, identity)
+    init: &mut Init,
+) -> Shortcut {
+    let changes = stride != 1 || channels != outputs;
+    let projects = match kind {
+        ShortcutKind::A => false,
+        ShortcutKind::B => changes,
+        ShortcutKind::C => true,
+    };
+    if projects {
+        let conv = Conv2dConfig::square(channels, outputs, 1).stride(stride);
+        Shortcut::projection(conv, init)
+    } else {
+        Shortcut::identity(channels, outputs, stride)
     }
 }
