@@ -28,7 +28,7 @@ use kernels::{Activation, Finish};
 
 use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, ConvNorm, DeformConv2d, DeformConv2dConfig, Linear, MaxPool2d,
-    global_average,
+    Shortcut, global_average,
 };
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
 
@@ -149,8 +149,8 @@ impl Network for DeformResNet {
                     ["norm", leaf] => format!("bn2.{leaf}"),
                     ["last", "conv", leaf] => format!("conv3.{leaf}"),
                     ["last", _, leaf] => format!("bn3.{leaf}"),
-                    ["projection", "conv", leaf] => format!("downsample.0.{leaf}"),
-                    ["projection", _, leaf] => format!("downsample.1.{leaf}"),
+                    ["shortcut", "projection", "conv", leaf] => format!("downsample.0.{leaf}"),
+                    ["shortcut", "projection", _, leaf] => format!("downsample.1.{leaf}"),
                     _ => rest.join("."),
                 };
                 let stage = stage.parse::<usize>().expect("an index of a Vec") + 1;
@@ -175,7 +175,7 @@ struct Block {
     middle: Middle,
     norm: BatchNorm,
     last: ConvNorm,
-    projection: Option<ConvNorm>,
+    shortcut: Shortcut,
 }
 
 /// The 3x3 convolution of a block.
@@ -213,14 +213,20 @@ impl Block {
                 .init(init),
             ),
         };
+        let norm = BatchNorm::new(width, init);
         let changes = stride != 1 || channels != out;
         let projection = Conv2dConfig::square(channels, out, 1).stride(stride);
+        let last = ConvNorm::new(Conv2dConfig::square(width, out, 1), init);
         Self {
             first,
             middle,
-            norm: BatchNorm::new(width, init),
-            last: ConvNorm::new(Conv2dConfig::square(width, out, 1), init),
-            projection: changes.then(|| ConvNorm::new(projection, init)),
+            norm,
+            last,
+            shortcut: if changes {
+                Shortcut::projection(projection, init)
+            } else {
+                Shortcut::identity(channels, out, stride)
+            },
         }
     }
 
@@ -235,10 +241,7 @@ impl Block {
             activation: Activation::Relu,
         };
         let y = self.norm.forward_with(y, relu_of(None));
-        let shortcut = match &self.projection {
-            Some(projection) => projection.forward(x),
-            None => x,
-        };
+        let shortcut = self.shortcut.forward(x);
         self.last.forward_with(y, relu_of(Some(shortcut)))
     }
 }

@@ -30,41 +30,11 @@ use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
 pub const OVERFEAT_FAST: OverFeatConfig = OverFeatConfig {
     size: 231,
     convs: &[
-        Row {
-            filters: 96,
-            kernel: 11,
-            stride: 4,
-            padding: 0,
-            pool: Some(2),
-        },
-        Row {
-            filters: 256,
-            kernel: 5,
-            stride: 1,
-            padding: 0,
-            pool: Some(2),
-        },
-        Row {
-            filters: 512,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: None,
-        },
-        Row {
-            filters: 1024,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: None,
-        },
-        Row {
-            filters: 1024,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: Some(2),
-        },
+        row(96, 11, 4, 0, Some(2)),
+        row(256, 5, 1, 0, Some(2)),
+        row(512, 3, 1, 1, None),
+        row(1024, 3, 1, 1, None),
+        row(1024, 3, 1, 1, Some(2)),
     ],
     seen: 6,
     hidden: [3072, 4096],
@@ -76,53 +46,33 @@ pub const OVERFEAT_FAST: OverFeatConfig = OverFeatConfig {
 pub const OVERFEAT_ACCURATE: OverFeatConfig = OverFeatConfig {
     size: 221,
     convs: &[
-        Row {
-            filters: 96,
-            kernel: 7,
-            stride: 2,
-            padding: 0,
-            pool: Some(3),
-        },
-        Row {
-            filters: 256,
-            kernel: 7,
-            stride: 1,
-            padding: 0,
-            pool: Some(2),
-        },
-        Row {
-            filters: 512,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: None,
-        },
-        Row {
-            filters: 512,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: None,
-        },
-        Row {
-            filters: 1024,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: None,
-        },
-        Row {
-            filters: 1024,
-            kernel: 3,
-            stride: 1,
-            padding: 1,
-            pool: Some(3),
-        },
+        row(96, 7, 2, 0, Some(3)),
+        row(256, 7, 1, 0, Some(2)),
+        row(512, 3, 1, 1, None),
+        row(512, 3, 1, 1, None),
+        row(1024, 3, 1, 1, None),
+        row(1024, 3, 1, 1, Some(3)),
     ],
     seen: 5,
     hidden: [4096, 4096],
     ..OVERFEAT_FAST
 };
+
+const fn row(
+    filters: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    pool: Option<usize>,
+) -> Row {
+    Row {
+        filters,
+        kernel,
+        stride,
+        padding,
+        pool,
+    }
+}
 
 /// A convolution, and the windows of the pooling that follows, which do not overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
