@@ -22,16 +22,15 @@
 //!   sizes do not fit each other otherwise.
 //! - The fully connected layers see 6x6 means, as torchvision's do, so that images of any size from
 //!   63x63 will do; at 224x224 these are the values themselves.
+//!   [`forward_map`](Network::forward_map) leaves them out: there, each window of 6x6 is classified.
 //! - The two groups of the paper are the halves that its two GPUs held; here they are one tensor's.
 //! - torchvision's `alexnet` drops what goes into the hidden layers, the paper what comes out.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{
-    AdaptiveAvgPool2d, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm, MaxPool2d, flatten,
-};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm, MaxPool2d};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Section 3.5 of the paper of 2012.
 pub const ALEXNET_2012: AlexNetConfig = AlexNetConfig {
@@ -56,8 +55,8 @@ const KERNELS: [(usize, usize); 5] = [(11, 2), (5, 2), (3, 1), (3, 1), (3, 1)];
 const STARTS_POSITIVE: [bool; 5] = [false, true, false, true, true];
 /// Whether pooling follows a convolution.
 const IS_POOLED: [bool; 5] = [true, true, false, false, true];
-/// Height and width of what the first fully connected layer sees.
-const SEEN: usize = 6;
+/// What the first fully connected layer sees.
+const SEEN: Seen = Seen::Means(6);
 /// Features of the hidden fully connected layers.
 const HIDDEN: usize = 4096;
 
@@ -103,6 +102,11 @@ impl NetworkConfig for AlexNetConfig {
         ConfigError::if_below(63, size)
     }
 
+    /// Down to 6x6 pixels of the last pooling.
+    fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_below(223, size)
+    }
+
     fn init(&self, init: &mut Init) -> AlexNet {
         let mut convs = Vec::with_capacity(KERNELS.len());
         let mut channels = self.channels;
@@ -117,7 +121,7 @@ impl NetworkConfig for AlexNetConfig {
             channels = self.filters[index];
         }
         starts_at(1.0, init);
-        let fc1 = Linear::new(channels * SEEN * SEEN, HIDDEN, init);
+        let fc1 = Linear::new(SEEN.values(channels), HIDDEN, init);
         let fc2 = Linear::new(HIDDEN, HIDDEN, init);
         starts_at(0.0, init);
         AlexNet {
@@ -125,7 +129,6 @@ impl NetworkConfig for AlexNetConfig {
             response_norm: (self.variant == Variant::Paper)
                 .then(|| LocalResponseNorm::new(LocalResponseNorm::KRIZHEVSKY)),
             pool: MaxPool2d::new(3, 2, 0),
-            seen: AdaptiveAvgPool2d::new(SEEN),
             dropout: Dropout::new(self.dropout),
             drops_inputs: self.variant == Variant::Torchvision,
             fc1,
@@ -150,7 +153,6 @@ pub struct AlexNet {
     convs: Vec<Conv2d>,
     response_norm: Option<LocalResponseNorm>,
     pool: MaxPool2d,
-    seen: AdaptiveAvgPool2d,
     dropout: Dropout,
     #[module(skip)]
     drops_inputs: bool,
@@ -161,7 +163,7 @@ pub struct AlexNet {
 
 impl Network for AlexNet {
     /// Taps at `conv1` to `conv5`, after what follows each.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = images;
         for (index, conv) in self.convs.iter().enumerate() {
             x = conv.forward_relu(x);
@@ -173,8 +175,15 @@ impl Network for AlexNet {
             }
             x = tap.at(&format!("conv{}", index + 1), x);
         }
-        let x = flatten(self.seen.forward(x)); // [n, 9216]
-        let x = self.hidden(&self.fc1, x); // [n, 4096]
+        x // [n, 256, 6, 6]
+    }
+
+    fn seen(&self) -> Seen {
+        SEEN
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        let x = self.hidden(&self.fc1, rows); // [n, 4096]
         let x = self.hidden(&self.fc2, x); // [n, 4096]
         self.fc3.forward(x)
     }

@@ -28,9 +28,9 @@ use kernels::{Activation, Finish};
 
 use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, ConvNorm, DeformConv2d, DeformConv2dConfig, Linear, MaxPool2d,
-    Shortcut, global_average,
+    Shortcut,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Version 1: the last three 3x3 convolutions, those of conv5_x.
 pub const DEFORM_RESNET50: DeformResNetConfig = DeformResNetConfig {
@@ -123,7 +123,7 @@ pub struct DeformResNet {
 
 impl Network for DeformResNet {
     /// Taps at `stem` and after each block, as in `stage1.block0`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.pool.forward(self.stem.forward_relu(images)));
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
@@ -131,7 +131,15 @@ impl Network for DeformResNet {
                 x = tap.at(&place, block.forward(x));
             }
         }
-        self.head.forward(global_average(x))
+        x
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(rows)
     }
 
     /// torchvision's of a ResNet, with `offset` in a deformable convolution.

@@ -31,10 +31,9 @@ use burn::tensor::Tensor;
 
 use crate::layers::{
     AvgPool2d, BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, NormReluConv, concat,
-    global_average,
 };
 use crate::resnet::StemKind;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, 121 layers.
 pub const DENSENET121: DenseNetConfig = imagenet(32, &[6, 12, 24, 16]);
@@ -173,7 +172,7 @@ pub struct DenseNet {
 
 impl Network for DenseNet {
     /// Taps at `stem` and after each dense block and transition, as in `block1` and `transition1`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.stem.forward(images));
         for (index, block) in self.blocks.iter().enumerate() {
             x = tap.at(&format!("block{}", index + 1), block.forward(x));
@@ -181,7 +180,15 @@ impl Network for DenseNet {
                 x = tap.at(&format!("transition{}", index + 1), transition.forward(x));
             }
         }
-        self.head.forward(global_average(self.norm.forward_relu(x)))
+        self.norm.forward_relu(x)
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(rows)
     }
 
     /// torchvision's.

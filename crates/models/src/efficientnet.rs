@@ -40,9 +40,8 @@ use kernels::{Activation, Finish};
 
 use crate::layers::{
     Conv2dConfig, ConvNorm, Dropout, Linear, NormOptions, SqueezeExcitation, StochasticDepth,
-    global_average,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1.
 pub const EFFICIENTNET_B0: EfficientNetConfig = scaled(1.0, 1.0, 0.2, PYTORCH);
@@ -229,7 +228,7 @@ pub struct EfficientNet {
 impl Network for EfficientNet {
     /// Taps at `stem`, after each block, as in `stage2.block0`, and at `last`; stages are counted as
     /// in table 1.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.stem.forward_with(images, silu()));
         for (stage, Blocks { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
@@ -237,8 +236,15 @@ impl Network for EfficientNet {
                 x = tap.at(&place, block.forward(x));
             }
         }
-        let x = tap.at("last", self.last.forward_with(x, silu()));
-        self.head.forward(self.dropout.forward(global_average(x)))
+        tap.at("last", self.last.forward_with(x, silu()))
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.dropout.forward(rows))
     }
 
     /// torchvision's.

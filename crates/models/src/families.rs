@@ -18,7 +18,7 @@ use crate::resnet::{BottleneckStride, ResNet, ResNetConfig, ShortcutKind};
 use crate::senet::{SeNet, SeNetConfig};
 use crate::squeezenet::{SqueezeNet, SqueezeNetConfig};
 use crate::vgg::{Vgg, VggConfig};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Seen, Tap};
 
 /// Makes [`Architecture`] and [`Model`] from one line a family: its documentation, its name, its
 /// configuration (which has `channels` and `classes`) and its network.
@@ -89,12 +89,18 @@ macro_rules! families {
 
             /// Whether the network can be built and takes images of `[height, width]`.
             pub fn check(&self, size: [usize; 2]) -> Result<(), ConfigError> {
-                ConfigError::if_zero("classes", self.classes())?;
-                ConfigError::if_zero("channels", self.channels())?;
-                ConfigError::if_zero("height", size[0])?;
-                ConfigError::if_zero("width", size[1])?;
+                self.check_numbers(size)?;
                 match self {
                     $(Self::$family(config) => config.check(size),)+
+                }
+            }
+
+            /// Whether [`Model::forward_map`] takes images of `[height, width]`: those on which the
+            /// classifier's window fits the features.
+            pub fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+                self.check_numbers(size)?;
+                match self {
+                    $(Self::$family(config) => config.check_map(size),)+
                 }
             }
 
@@ -117,6 +123,48 @@ macro_rules! families {
             pub fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
                 match self {
                     $(Self::$family(net) => net.forward_with(images, tap),)+
+                }
+            }
+
+            /// The features that the classifier sees: `[n, channels, h, w]` to `[n, c, h', w']`.
+            pub fn features(&self, images: Tensor<4>) -> Tensor<4> {
+                match self {
+                    $(Self::$family(net) => net.features(images, &mut ()),)+
+                }
+            }
+
+            /// What of the features is one row for the classifier.
+            pub fn seen(&self) -> Seen {
+                match self {
+                    $(Self::$family(net) => net.seen(),)+
+                }
+            }
+
+            /// The network as a fully convolutional one: its classifier at every place of the
+            /// features, `[n, channels, h, w]` to `[n, classes, h', w']`.
+            ///
+            /// On images of the size that a network was made for, the map is one row of scores, that
+            /// of [`forward`](Self::forward), or its mean is, where the classifier sees means. Where
+            /// layers pad, a place of the map sees its neighbourhood where a crop would see zeros.
+            ///
+            /// # Panics
+            ///
+            /// Where [`Architecture::check_map`] refuses the images.
+            pub fn forward_map(&self, images: Tensor<4>) -> Tensor<4> {
+                match self {
+                    $(Self::$family(net) => net.forward_map(images),)+
+                }
+            }
+
+            /// The mean of [`forward_map`](Self::forward_map), `[n, channels, h, w]` to
+            /// `[n, classes]` (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2).
+            ///
+            /// # Panics
+            ///
+            /// As [`forward_map`](Self::forward_map).
+            pub fn forward_dense(&self, images: Tensor<4>) -> Tensor<2> {
+                match self {
+                    $(Self::$family(net) => net.forward_dense(images),)+
                 }
             }
 
@@ -183,6 +231,13 @@ impl Model {
 }
 
 impl Architecture {
+    fn check_numbers(&self, [height, width]: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_zero("classes", self.classes())?;
+        ConfigError::if_zero("channels", self.channels())?;
+        ConfigError::if_zero("height", height)?;
+        ConfigError::if_zero("width", width)
+    }
+
     /// The same with other shortcuts.
     ///
     /// # Errors
@@ -212,6 +267,41 @@ impl Architecture {
                 }))
             }
             _ => Err(ConfigError::NoSuchOption("bottleneck_stride")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use crate::registry::MODELS;
+    use crate::{Init, Seen, trace};
+
+    /// Not one size too many is refused, and none too few.
+    #[test]
+    fn maps_are_taken_where_the_classifiers_window_fits() {
+        let device = Device::flex();
+        for entry in MODELS {
+            let architecture = &entry.architecture;
+            let initialization = architecture.initialization();
+            let model = architecture.init(&mut Init::new(&device, initialization, 0));
+            if model.seen() == Seen::Mean {
+                continue; // A pixel always fits where the features have one.
+            }
+            let fits = |size: usize| {
+                let mut height = 0;
+                trace::run([architecture.channels(), size, size], &device, |images| {
+                    height = model.features(images).dims()[2];
+                });
+                height >= model.seen().extent()
+            };
+            let is_taken = |size: usize| architecture.check_map([size; 2]).is_ok();
+            let least = (1..=entry.image_size)
+                .find(|size| is_taken(*size))
+                .expect("some size is taken");
+            assert!(fits(least), "{}: {least}", entry.name);
+            assert!(!fits(least - 1), "{}: {least}", entry.name);
         }
     }
 }

@@ -22,8 +22,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 
-use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, blend, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, blend};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Highway B: 19 layers, 2.3 M parameters.
 pub const HIGHWAY19: HighwayConfig = HighwayConfig {
@@ -104,7 +104,7 @@ pub struct Highway {
 
 impl Network for Highway {
     /// Taps at `stage1` to `stage3`, before their pooling, and in each at `stage1.layer0` and so on.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = self.dropout.forward(images);
         for (index, stage) in self.stages.iter().enumerate() {
             if index > 0 {
@@ -112,8 +112,15 @@ impl Network for Highway {
             }
             x = stage.forward(x, &format!("stage{}", index + 1), tap);
         }
-        let x = global_average(self.last.forward_relu(x)); // [n, 100]
-        self.head.forward(self.dropout.forward(x))
+        self.last.forward_relu(x) // [n, 100, h, w]
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.dropout.forward(rows))
     }
 }
 

@@ -22,8 +22,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear, elementwise, flatten};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear, elementwise};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// The network of section II.B.
 pub const LENET5: LeNetConfig = LeNetConfig {
@@ -33,6 +33,10 @@ pub const LENET5: LeNetConfig = LeNetConfig {
 
 /// The height and width of the images.
 const SIZE: usize = 28;
+/// What C5 sees.
+const SEEN: Seen = Seen::Square(4);
+/// Maps of S4.
+const MAPS: usize = 16;
 
 /// A LeNet-5.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +59,18 @@ impl NetworkConfig for LeNetConfig {
         ConfigError::if_not(SIZE, size)
     }
 
+    fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_below(SIZE, size)
+    }
+
     fn init(&self, init: &mut Init) -> LeNet {
         LeNet {
             conv1: Conv2dConfig::square(self.channels, 6, 5)
                 .with_bias()
                 .init(init),
-            conv2: Conv2dConfig::square(6, 16, 5).with_bias().init(init),
+            conv2: Conv2dConfig::square(6, MAPS, 5).with_bias().init(init),
             subsample: AvgPool2d::new(2, 2),
-            fc1: Linear::new(256, 120, init),
+            fc1: Linear::new(SEEN.values(MAPS), 120, init),
             fc2: Linear::new(120, 84, init),
             fc3: Linear::new(84, self.classes, init),
         }
@@ -82,13 +90,19 @@ pub struct LeNet {
 
 impl Network for LeNet {
     /// Taps at `stage1` (S2) and `stage2` (S4).
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let x = squash(self.conv1.forward(images)); // [n, 6, 24, 24]
         let x = tap.at("stage1", self.subsample.forward(x)); // [n, 6, 12, 12]
         let x = squash(self.conv2.forward(x)); // [n, 16, 8, 8]
-        let x = tap.at("stage2", self.subsample.forward(x)); // [n, 16, 4, 4]
-        let x = flatten(x); // [n, 256]
-        let x = squash(self.fc1.forward(x));
+        tap.at("stage2", self.subsample.forward(x)) // [n, 16, 4, 4]
+    }
+
+    fn seen(&self) -> Seen {
+        SEEN
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        let x = squash(self.fc1.forward(rows));
         let x = squash(self.fc2.forward(x));
         self.fc3.forward(x)
     }

@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::{ConfigError, Init, Initialization, Tap};
+use crate::layers::global_average;
+use crate::{ConfigError, Init, Initialization, Seen, Tap};
 
 /// The configuration of a network: a row of its paper's table.
 pub trait NetworkConfig {
@@ -16,6 +17,12 @@ pub trait NetworkConfig {
     /// Whether the network can be built and takes images of `[height, width]`.
     fn check(&self, size: [usize; 2]) -> Result<(), ConfigError>;
 
+    /// Whether [`Network::forward_map`] takes images of `[height, width]`: those on which the
+    /// classifier's window fits the features.
+    fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        self.check(size)
+    }
+
     /// Makes the network.
     ///
     /// The classifier's bias, a value for each class, comes last among its parameters.
@@ -27,17 +34,41 @@ pub trait NetworkConfig {
     }
 }
 
-/// A network of some family.
+/// A network of some family: features of an image, and a classifier of what it sees of them.
 pub trait Network: Module {
     /// Other names that published weights use, as prefixes: (theirs, the reference's).
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
+    /// `[n, channels, h, w]` to the features `[n, c, h', w']`, showing what flows to `tap`.
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4>;
+
+    /// What of the features is one row for the classifier.
+    fn seen(&self) -> Seen;
+
+    /// The classifier: `[rows, values]` to `[rows, classes]`.
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2>;
+
     /// `[n, channels, h, w]` to `[n, classes]`, showing what flows to `tap`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2>;
+    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+        self.classify(self.seen().whole(self.features(images, tap)))
+    }
 
     /// `[n, channels, h, w]` to `[n, classes]`.
     fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.forward_with(images, &mut ())
+    }
+
+    /// The network as a fully convolutional one: its classifier at every place of the features,
+    /// `[n, channels, h, w]` to `[n, classes, h', w']`.
+    fn forward_map(&self, images: Tensor<4>) -> Tensor<4> {
+        let features = self.features(images, &mut ());
+        self.seen().slide(features, |rows| self.classify(rows))
+    }
+
+    /// The mean of [`forward_map`](Self::forward_map), `[n, channels, h, w]` to `[n, classes]`
+    /// (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2).
+    fn forward_dense(&self, images: Tensor<4>) -> Tensor<2> {
+        global_average(self.forward_map(images))
     }
 
     /// The scores that a training step needs, auxiliary classifiers included.

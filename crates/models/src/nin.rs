@@ -21,8 +21,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Dropout, MaxPool2d, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Dropout, MaxPool2d};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// The network for CIFAR-10.
 pub const NIN: NinConfig = NinConfig {
@@ -84,13 +84,22 @@ pub struct Nin {
 
 impl Network for Nin {
     /// Taps at `stage1` and `stage2`, after their pooling, and `stage3`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let x = self.pool1.forward(self.mlpconv1.forward(images)); // [n, 96, 16, 16]
         let x = self.dropout.forward(tap.at("stage1", x));
         let x = self.pool2.forward(self.mlpconv2.forward(x)); // [n, 192, 8, 8]
         let x = self.dropout.forward(tap.at("stage2", x));
         let x = self.mlpconv3.forward(x); // [n, classes, 8, 8]
-        global_average(tap.at("stage3", x))
+        tap.at("stage3", x)
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    /// Means of the last layer's maps, one for each class, are the scores.
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        rows
     }
 }
 

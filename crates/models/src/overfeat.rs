@@ -15,16 +15,16 @@
 //!
 //! # Departures
 //!
-//! - Images of the training's size alone: sliding the classifier over larger ones (section 3.3) is
-//!   no part of it.
+//! - Larger images have a map ([`forward_map`](Network::forward_map), section 3.3) and no single
+//!   scores.
 //! - Table 1 has the second layer's input at 24x24, which is its output before pooling: 28x28 go in.
 //! - Biases start at zero; the paper says how weights start alone.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, flatten};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1.
 pub const OVERFEAT_FAST: OverFeatConfig = OverFeatConfig {
@@ -34,9 +34,9 @@ pub const OVERFEAT_FAST: OverFeatConfig = OverFeatConfig {
         row(256, 5, 1, 0, Some(2)),
         row(512, 3, 1, 1, None),
         row(1024, 3, 1, 1, None),
-        row(1024, 3, 1, 1, Some(2)),
+        row(1024, 3, 1, 1, None),
     ],
-    seen: 6,
+    seen: Seen::Pooled { side: 6, pool: 2 },
     hidden: [3072, 4096],
     dropout: 0.5,
     channels: 3,
@@ -51,9 +51,9 @@ pub const OVERFEAT_ACCURATE: OverFeatConfig = OverFeatConfig {
         row(512, 3, 1, 1, None),
         row(512, 3, 1, 1, None),
         row(1024, 3, 1, 1, None),
-        row(1024, 3, 1, 1, Some(3)),
+        row(1024, 3, 1, 1, None),
     ],
-    seen: 5,
+    seen: Seen::Pooled { side: 5, pool: 3 },
     hidden: [4096, 4096],
     ..OVERFEAT_FAST
 };
@@ -96,8 +96,8 @@ pub struct OverFeatConfig {
     pub size: usize,
     /// The convolutions.
     pub convs: &'static [Row],
-    /// Height and width of what the first fully connected layer sees.
-    pub seen: usize,
+    /// What the first fully connected layer sees, with the pooling before it.
+    pub seen: Seen,
     /// Features of the hidden fully connected layers.
     pub hidden: [usize; 2],
     /// Share of the hidden features that training drops.
@@ -120,6 +120,10 @@ impl NetworkConfig for OverFeatConfig {
         ConfigError::if_not(self.size, size)
     }
 
+    fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_below(self.size, size)
+    }
+
     fn init(&self, init: &mut Init) -> OverFeat {
         let mut layers = Vec::with_capacity(self.convs.len());
         let mut channels = self.channels;
@@ -130,7 +134,8 @@ impl NetworkConfig for OverFeatConfig {
         let [hidden1, hidden2] = self.hidden;
         OverFeat {
             layers,
-            fc1: Linear::new(channels * self.seen * self.seen, hidden1, init),
+            seen: self.seen,
+            fc1: Linear::new(self.seen.values(channels), hidden1, init),
             fc2: Linear::new(hidden1, hidden2, init),
             dropout: Dropout::new(self.dropout),
             fc3: Linear::new(hidden2, self.classes, init),
@@ -146,6 +151,8 @@ impl NetworkConfig for OverFeatConfig {
 #[derive(Module, Debug)]
 pub struct OverFeat {
     layers: Vec<Layer>,
+    #[module(skip)]
+    seen: Seen,
     fc1: Linear,
     fc2: Linear,
     dropout: Dropout,
@@ -153,13 +160,22 @@ pub struct OverFeat {
 }
 
 impl Network for OverFeat {
-    /// Taps at `layer1` and so on, after their pooling.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    /// Taps at `layer1` and so on, after their pooling; at the last before it, since the last pooling
+    /// is where the classifier slides (section 3.3).
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = images;
         for (index, layer) in self.layers.iter().enumerate() {
             x = tap.at(&format!("layer{}", index + 1), layer.forward(x));
         }
-        let x = self.dropout.forward(self.fc1.forward_relu(flatten(x)));
+        x
+    }
+
+    fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        let x = self.dropout.forward(self.fc1.forward_relu(rows));
         let x = self.dropout.forward(self.fc2.forward_relu(x));
         self.fc3.forward(x)
     }

@@ -23,11 +23,9 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{
-    BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, global_average, residual_add,
-};
+use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, residual_add};
 use crate::resnet::Block;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Of the first convolution.
 const STEM_WIDTH: usize = 16;
@@ -146,7 +144,7 @@ struct Stage {
 
 impl Network for PreAct {
     /// Taps at `stem` and after each block, as in `stage1.block0`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.stem.forward(images));
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
@@ -154,7 +152,15 @@ impl Network for PreAct {
                 x = tap.at(&place, block.forward(x));
             }
         }
-        self.head.forward(global_average(self.norm.forward_relu(x)))
+        self.norm.forward_relu(x)
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(rows)
     }
 }
 

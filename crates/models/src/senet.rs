@@ -28,10 +28,10 @@ use burn::tensor::Tensor;
 use kernels::{Activation, Finish};
 
 use crate::layers::{
-    Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, Shortcut, SqueezeExcitation, global_average,
+    Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, Shortcut, SqueezeExcitation,
 };
 use crate::resnet::BottleneckStride;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, SE-ResNet-50.
 pub const SE_RESNET50: SeNetConfig = caffe(&[3, 4, 6, 3], RESNET);
@@ -257,7 +257,7 @@ pub struct SeNet {
 
 impl Network for SeNet {
     /// Taps at `stem` and after each block, as in `stage1.block0`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let stem = self.stem.iter();
         let mut x = stem.fold(images, |x, layer| layer.forward_relu(x));
         if let Some(pool) = &self.pool {
@@ -270,7 +270,15 @@ impl Network for SeNet {
                 x = tap.at(&place, block.forward(x));
             }
         }
-        self.head.forward(self.dropout.forward(global_average(x)))
+        x
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.dropout.forward(rows))
     }
 
     /// timm's.

@@ -25,8 +25,8 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{Conv2d, Conv2dConfig, Dropout, MaxPool2d, concat, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::{Conv2d, Conv2dConfig, Dropout, MaxPool2d, concat};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1.
 pub const SQUEEZENET1_0: SqueezeNetConfig = SqueezeNetConfig {
@@ -127,7 +127,7 @@ struct Stage {
 
 impl Network for SqueezeNet {
     /// Taps at `stem` and after each fire module, as in `stage1.fire0`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.stem.forward_relu(images));
         for (stage, Stage { fires }) in self.stages.iter().enumerate() {
             x = self.pool.forward(x);
@@ -136,7 +136,16 @@ impl Network for SqueezeNet {
                 x = tap.at(&place, fire.forward(x));
             }
         }
-        global_average(self.head.forward_relu(self.dropout.forward(x)))
+        self.head.forward_relu(self.dropout.forward(x)) // [n, classes, h, w]
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    /// Means of the last convolution's maps, one for each class, are the scores.
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        rows
     }
 
     /// torchvision's, which counts every layer.

@@ -21,6 +21,8 @@
 //!   layers of A; its own for A is `initialization = { gaussian = 0.01 }`.
 //! - The fully connected layers see 7x7 means, as torchvision's do, so that images of any size from
 //!   32x32 will do; at 224x224 these are the values themselves.
+//!   [`forward_map`](Network::forward_map) leaves them out: there, each window of 7x7 is classified,
+//!   which is the paper's dense evaluation (section 3.2).
 //! - `_bn`, with batch normalisation after each convolution, is torchvision's and not the paper's.
 //! - C is not torchvision's; its 1x1 convolutions are not padded.
 
@@ -28,10 +30,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{
-    AdaptiveAvgPool2d, BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm,
-    MaxPool2d, flatten,
+    BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm, MaxPool2d,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, A.
 pub const VGG11: VggConfig = table1([&[3], &[3], &[3, 3], &[3, 3], &[3, 3]]);
@@ -57,8 +58,8 @@ pub const VGG19: VggConfig = table1([
 
 /// Filters of each stage's convolutions.
 const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
-/// Height and width of what the first fully connected layer sees.
-const SEEN: usize = 7;
+/// What the first fully connected layer sees.
+const SEEN: Seen = Seen::Means(7);
 /// Features of the hidden fully connected layers.
 const HIDDEN: usize = 4096;
 
@@ -118,6 +119,11 @@ impl NetworkConfig for VggConfig {
         ConfigError::if_below(32, size)
     }
 
+    /// Down to 7x7 pixels of the last pooling.
+    fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
+        ConfigError::if_below(32 * SEEN.extent(), size)
+    }
+
     fn init(&self, init: &mut Init) -> Vgg {
         init.paper(Initialization::HeFanOut, None);
         let mut channels = self.channels;
@@ -132,8 +138,7 @@ impl NetworkConfig for VggConfig {
             response_norm: (self.norm == Norm::LocalResponse)
                 .then(|| LocalResponseNorm::new(LocalResponseNorm::KRIZHEVSKY)),
             pool: MaxPool2d::new(2, 2, 0),
-            seen: AdaptiveAvgPool2d::new(SEEN),
-            fc1: Linear::new(channels * SEEN * SEEN, HIDDEN, init),
+            fc1: Linear::new(SEEN.values(channels), HIDDEN, init),
             fc2: Linear::new(HIDDEN, HIDDEN, init),
             dropout: Dropout::new(self.dropout),
             fc3: Linear::new(HIDDEN, self.classes, init),
@@ -151,7 +156,6 @@ pub struct Vgg {
     stages: Vec<Stage>,
     response_norm: Option<LocalResponseNorm>,
     pool: MaxPool2d,
-    seen: AdaptiveAvgPool2d,
     fc1: Linear,
     fc2: Linear,
     dropout: Dropout,
@@ -160,7 +164,7 @@ pub struct Vgg {
 
 impl Network for Vgg {
     /// Taps at `stage1` to `stage5`, after their pooling.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = images;
         for (index, stage) in self.stages.iter().enumerate() {
             x = stage.forward(x);
@@ -169,8 +173,15 @@ impl Network for Vgg {
             }
             x = tap.at(&format!("stage{}", index + 1), self.pool.forward(x));
         }
-        let x = flatten(self.seen.forward(x)); // [n, 25088]
-        let x = self.dropout.forward(self.fc1.forward_relu(x)); // [n, 4096]
+        x // [n, 512, 7, 7]
+    }
+
+    fn seen(&self) -> Seen {
+        SEEN
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        let x = self.dropout.forward(self.fc1.forward_relu(rows)); // [n, 4096]
         let x = self.dropout.forward(self.fc2.forward_relu(x)); // [n, 4096]
         self.fc3.forward(x)
     }

@@ -14,8 +14,8 @@ pub mod v4;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{Dropout, Linear, NormOptions, flatten, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap};
+use crate::layers::{Dropout, Linear, NormOptions, flatten};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Seen, Tap};
 use module::{Branch, BranchConfig, InceptionModule, ModuleConfig, index};
 
 /// Which paper's table.
@@ -171,33 +171,31 @@ pub struct Inception {
     classifier: &'static str,
 }
 
-impl Inception {
-    fn scores(&self, images: Tensor<4>, tap: &mut impl Tap, wants_auxiliary: bool) -> Scores {
-        let mut auxiliary = Vec::new();
-        let mut x = images;
-        for module in &self.modules {
-            x = tap.at(&module.place, module.forward(x));
-            let here = |a: &&Auxiliary| wants_auxiliary && a.place == module.place;
-            let here = self.auxiliary.iter().filter(here);
-            auxiliary.extend(here.map(|a| (a.forward(x.clone()), a.weight)));
-        }
-        let features = self.dropout.forward(global_average(x)); // [n, channels]
-        Scores {
-            logits: self.head.forward(features),
-            auxiliary,
-        }
-    }
-}
-
 impl Network for Inception {
     /// Taps after each module, at its name in the paper, and after the layers before the first, as
     /// in `stem` and `3a`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
-        self.scores(images, tap, false).logits
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
+        let modules = self.modules.iter();
+        modules.fold(images, |x, module| tap.at(&module.place, module.forward(x)))
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(self.dropout.forward(rows))
     }
 
     fn forward_train(&self, images: Tensor<4>) -> Scores {
-        self.scores(images, &mut (), true)
+        let mut onlookers = Onlookers {
+            classifiers: &self.auxiliary,
+            scores: Vec::with_capacity(self.auxiliary.len()),
+        };
+        Scores {
+            logits: self.forward_with(images, &mut onlookers),
+            auxiliary: onlookers.scores,
+        }
     }
 
     fn pytorch_name(&self, path: &str) -> String {
@@ -208,6 +206,21 @@ impl Network for Inception {
             ["head", leaf] => format!("{}.{leaf}", self.classifier),
             _ => path.to_owned(),
         }
+    }
+}
+
+/// Auxiliary classifiers, which look at what flows by, and what they say of it.
+struct Onlookers<'a> {
+    classifiers: &'a [Auxiliary],
+    scores: Vec<(Tensor<2>, f64)>,
+}
+
+impl Tap for Onlookers<'_> {
+    fn at(&mut self, place: &str, x: Tensor<4>) -> Tensor<4> {
+        let here = self.classifiers.iter().filter(|a| a.place == place);
+        self.scores
+            .extend(here.map(|a| (a.forward(x.clone()), a.weight)));
+        x
     }
 }
 

@@ -49,8 +49,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use self::blocks::{Stage, Stem};
-use crate::layers::{Linear, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::layers::Linear;
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, 18 layers.
 pub const RESNET18: ResNetConfig = imagenet(Block::Basic, &[2, 2, 2, 2]);
@@ -252,7 +252,7 @@ impl Network for ResNet {
     const ALIASES: &'static [(&'static str, &'static str)] = &[("linear.", "fc.")];
 
     /// Taps at `stem` and after each block, as in `stage1.block0`.
-    fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
+    fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.stem.forward(images));
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
@@ -260,7 +260,15 @@ impl Network for ResNet {
                 x = tap.at(&place, block.forward(x));
             }
         }
-        self.head.forward(global_average(x))
+        x
+    }
+
+    fn seen(&self) -> Seen {
+        Seen::Mean
+    }
+
+    fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.head.forward(rows)
     }
 
     /// torchvision's.
