@@ -1,17 +1,18 @@
 //! A forward pass in which shapes stand for arithmetic.
 //!
 //! While a trace runs on a thread, layers compute nothing and touch no weight: they note what they
-//! would have done and hand on a tensor of the right shape. The *value* of that tensor, the same
-//! everywhere, is the receptive field so far. What networks do between layers (rectify, pad with
-//! zeros, concatenate) never lowers the largest value, and [`residual_add`](crate::layers::residual_add) takes the
-//! larger of its two: so the one definition of a network, its `forward`, also describes it.
+//! would have done and hand on a tensor of the right shape that owns a single value, the receptive
+//! field so far: a trace costs the same for images of any size. Where values meet between layers, as
+//! in [`residual_add`](crate::layers::residual_add), [`merged`] takes the largest: so the one
+//! definition of a network, its `forward`, also describes it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::LayerKind;
 use burn::module::ParamId;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 thread_local! {
     static TRACE: RefCell<Option<Trace>> = const { RefCell::new(None) };
@@ -49,7 +50,7 @@ impl Drop for Guard {
 /// Runs `forward` on a blank image of `[channels, height, width]` and returns its layers.
 pub(crate) fn run<T>(
     [channels, height, width]: [usize; 3],
-    device: &burn::tensor::Device,
+    device: &Device,
     forward: impl FnOnce(Tensor<4>) -> T,
 ) -> Vec<TracedLayer> {
     let strides = HashMap::from([([height, width], 1)]);
@@ -60,7 +61,7 @@ pub(crate) fn run<T>(
         });
     });
     let _guard = Guard;
-    forward(Tensor::ones([1, channels, height, width], device));
+    forward(filled([1, channels, height, width], 1, device));
     TRACE.with_borrow_mut(|trace| trace.take().expect("the trace begun above").layers)
 }
 
@@ -105,7 +106,11 @@ pub(crate) fn window(images: Tensor<4>, layer: Window) -> Tensor<4> {
         output: vec![layer.filters, out_height, out_width],
         receptive_field: field,
     });
-    filled([n, layer.filters, out_height, out_width], field, &images)
+    filled(
+        [n, layer.filters, out_height, out_width],
+        field,
+        &images.device(),
+    )
 }
 
 /// A layer that averages windows which cover the image, however large it is.
@@ -148,9 +153,9 @@ pub(crate) fn pointwise<const D: usize>(
     x
 }
 
-/// What looks at the whole image, which is a layer where it has a kind.
-pub(crate) fn global(images: Tensor<4>, kind: Option<LayerKind>) -> Tensor<4> {
-    let [_, channels, height, width] = images.dims();
+/// What makes one row of so many values of the whole image, which is a layer where it has a kind.
+pub(crate) fn global(images: Tensor<4>, kind: Option<LayerKind>, values: usize) -> Tensor<2> {
+    let [n, channels, height, width] = images.dims();
     let field = receptive_field(&images) + (height.max(width) - 1) * stride_of([height, width]);
     if let Some(kind) = kind {
         note(TracedLayer {
@@ -162,7 +167,20 @@ pub(crate) fn global(images: Tensor<4>, kind: Option<LayerKind>) -> Tensor<4> {
             receptive_field: field,
         });
     }
-    filled(images.dims(), field, &images)
+    filled([n, values], field, &images.device())
+}
+
+/// What several values make together, in this shape.
+pub(crate) fn merged<const D: usize, const E: usize>(
+    shape: [usize; D],
+    inputs: &[Tensor<E>],
+) -> Tensor<D> {
+    let field = inputs.iter().map(receptive_field).max();
+    filled(
+        shape,
+        field.expect("something to merge"),
+        &inputs[0].device(),
+    )
 }
 
 /// A fully connected layer, which looks at everything it is given.
@@ -182,19 +200,17 @@ pub(crate) fn linear(
         output: vec![outputs],
         receptive_field: field,
     });
-    filled([features.dims()[0], outputs], field, &features)
+    filled([features.dims()[0], outputs], field, &features.device())
 }
 
 fn receptive_field<const D: usize>(x: &Tensor<D>) -> usize {
-    x.clone().max().into_scalar::<f32>() as usize
+    let first: [Range<usize>; D] = std::array::from_fn(|_| 0..1);
+    x.clone().slice(first).into_scalar::<f32>() as usize
 }
 
-fn filled<const D: usize, const E: usize>(
-    shape: [usize; D],
-    field: usize,
-    like: &Tensor<E>,
-) -> Tensor<D> {
-    Tensor::full(shape, field as f32, &like.device())
+/// One value under a shape of many.
+fn filled<const D: usize>(shape: [usize; D], field: usize, device: &Device) -> Tensor<D> {
+    Tensor::<D>::full([1; D], field as f32, device).expand(shape)
 }
 
 fn note(layer: TracedLayer) {

@@ -96,7 +96,11 @@ impl NormReluConv {
 /// Images of any numbers of channels behind each other: `[n, c, h, w]` each to `[n, sum of c, h, w]`.
 pub fn concat(images: Vec<Tensor<4>>) -> Tensor<4> {
     if trace::is_active() {
-        return Tensor::cat(images, 1);
+        let [n, _, height, width] = images[0].dims();
+        let channels = images.iter().map(|image| image.dims()[1]).sum();
+        let fit = |image: &Tensor<4>| image.dims()[2..] == [height, width];
+        assert!(images.iter().all(fit), "images of one size");
+        return trace::merged([n, channels, height, width], &images);
     }
     kernels::concat(images)
 }
@@ -104,7 +108,12 @@ pub fn concat(images: Vec<Tensor<4>>) -> Tensor<4> {
 /// `path + shortcut`, both `[n, channels, h, w]`.
 pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
     if trace::is_active() {
-        return path.max_pair(shortcut);
+        assert_eq!(
+            path.dims(),
+            shortcut.dims(),
+            "a shortcut of the path's shape"
+        );
+        return trace::merged(path.dims(), &[path, shortcut]);
     }
     path + shortcut
 }
@@ -112,7 +121,7 @@ pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
 /// `gate · changed + (1 - gate) · carried`, all `[n, c, h, w]`.
 pub fn blend(changed: Tensor<4>, carried: Tensor<4>, gate: Tensor<4>) -> Tensor<4> {
     if trace::is_active() {
-        return changed.max_pair(carried).max_pair(gate);
+        return trace::merged(carried.dims(), &[changed, carried, gate]);
     }
     carried.clone() + gate * (changed - carried)
 }

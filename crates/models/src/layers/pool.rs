@@ -121,21 +121,18 @@ impl AdaptiveAvgPool2d {
 /// The mean of each channel: `[n, channels, h, w]` to `[n, channels]`.
 pub fn global_average(images: Tensor<4>) -> Tensor<2> {
     if trace::is_active() {
-        let [n, channels, _, _] = images.dims();
-        return trace::global(images, Some(LayerKind::GlobalAveragePool))
-            .slice([0..n, 0..channels, 0..1, 0..1])
-            .reshape([n, channels]);
+        let [_, channels, _, _] = images.dims();
+        return trace::global(images, Some(LayerKind::GlobalAveragePool), channels);
     }
     kernels::global_average(images)
 }
 
 /// All values of an image in a row: `[n, channels, h, w]` to `[n, channels * h * w]`.
 pub fn flatten(images: Tensor<4>) -> Tensor<2> {
-    let images = if trace::is_active() {
-        trace::global(images, None)
-    } else {
-        images
-    };
+    if trace::is_active() {
+        let [_, channels, height, width] = images.dims();
+        return trace::global(images, None, channels * height * width);
+    }
     images.flatten(1, 3)
 }
 

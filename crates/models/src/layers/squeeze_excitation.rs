@@ -42,9 +42,9 @@ impl SqueezeExcitation {
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
         let gates = self.gates(x.clone());
         if trace::is_active() {
-            let gated = x
-                .clone()
-                .max_pair(gates.max().reshape([1, 1, 1, 1]).expand(x.dims()));
+            let [n, channels, _, _] = x.dims();
+            let gates = gates.reshape([n, channels, 1, 1]);
+            let gated = trace::merged(x.dims(), &[x, gates]);
             return match finish.residual {
                 Some(residual) => residual_add(gated, residual),
                 None => gated,
