@@ -30,6 +30,7 @@ use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, ConvNorm, DeformConv2d, DeformConv2dConfig, Linear, MaxPool2d,
     Shortcut,
 };
+use crate::stages::{self, Place, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Version 1: the last three 3x3 convolutions, those of conv5_x.
@@ -67,6 +68,12 @@ pub struct DeformResNetConfig {
     pub classes: usize,
 }
 
+impl DeformResNetConfig {
+    fn is_deformable(&self, stage: usize) -> bool {
+        stage + self.deformable >= self.depths.len()
+    }
+}
+
 impl NetworkConfig for DeformResNetConfig {
     type Network = DeformResNet;
 
@@ -83,26 +90,10 @@ impl NetworkConfig for DeformResNetConfig {
     fn init(&self, init: &mut Init) -> DeformResNet {
         let stem = Conv2dConfig::square(self.channels, WIDTH, 7).stride(2);
         let stem = ConvNorm::new(stem.padding(3), init);
-        let mut channels = WIDTH;
-        let mut stages = Vec::with_capacity(self.depths.len());
-        for (stage, depth) in self.depths.into_iter().enumerate() {
-            let is_deformable = stage + self.deformable >= self.depths.len();
-            let deformation = is_deformable.then_some(self.modulates);
-            let mut stride = if stage == 0 { 1 } else { 2 };
-            let mut blocks = Vec::with_capacity(depth);
-            for _ in 0..depth {
-                blocks.push(Block::new(
-                    channels,
-                    WIDTH << stage,
-                    stride,
-                    deformation,
-                    init,
-                ));
-                channels = EXPANSION * (WIDTH << stage);
-                stride = 1;
-            }
-            stages.push(Stage { blocks });
-        }
+        let (stages, channels) = stages::build(&self.depths, WIDTH, |place| {
+            let outputs = EXPANSION * (WIDTH << place.stage);
+            (DeformBlock::new(self, place, init), outputs)
+        });
         DeformResNet {
             stem,
             pool: MaxPool2d::new(3, 2, 1),
@@ -117,21 +108,15 @@ impl NetworkConfig for DeformResNetConfig {
 pub struct DeformResNet {
     stem: ConvNorm,
     pool: MaxPool2d,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<DeformBlock>>,
     head: Linear,
 }
 
 impl Network for DeformResNet {
     /// Taps at `stem` and after each block, as in `stage1.block0`.
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
-        let mut x = tap.at("stem", self.pool.forward(self.stem.forward_relu(images)));
-        for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
-            }
-        }
-        x
+        let x = tap.at("stem", self.pool.forward(self.stem.forward_relu(images)));
+        stages::forward(&self.stages, 1, x, tap)
     }
 
     fn seen(&self) -> Seen {
@@ -170,15 +155,9 @@ impl Network for DeformResNet {
     }
 }
 
-/// Blocks of one width; the first changes the shape.
-#[derive(Module, Debug)]
-struct Stage {
-    blocks: Vec<Block>,
-}
-
 /// `relu(last(relu(norm(middle(relu(first(x)))))) + shortcut(x))`.
 #[derive(Module, Debug)]
-struct Block {
+pub(crate) struct DeformBlock {
     first: ConvNorm,
     middle: Middle,
     norm: BatchNorm,
@@ -197,29 +176,24 @@ enum Middle {
     Deformable(DeformConv2d),
 }
 
-impl Block {
-    fn new(
-        channels: usize,
-        width: usize,
-        stride: usize,
-        deformation: Option<bool>,
-        init: &mut Init,
-    ) -> Self {
+impl DeformBlock {
+    fn new(config: &DeformResNetConfig, place: Place, init: &mut Init) -> Self {
+        let (channels, stride) = (place.channels, place.stride());
+        let width = WIDTH << place.stage;
         let out = EXPANSION * width;
         let first = ConvNorm::new(Conv2dConfig::square(channels, width, 1), init);
         let conv = Conv2dConfig::square(width, width, 3)
             .stride(stride)
             .padding(1);
-        let middle = match deformation {
-            None => Middle::Regular(conv.init(init)),
-            Some(modulates) => Middle::Deformable(
-                DeformConv2dConfig {
-                    conv,
-                    offset_groups: 1,
-                    modulates,
-                }
-                .init(init),
-            ),
+        let middle = if config.is_deformable(place.stage) {
+            let deformable = DeformConv2dConfig {
+                conv,
+                offset_groups: 1,
+                modulates: config.modulates,
+            };
+            Middle::Deformable(deformable.init(init))
+        } else {
+            Middle::Regular(conv.init(init))
         };
         let norm = BatchNorm::new(width, init);
         let changes = stride != 1 || channels != out;
@@ -237,7 +211,9 @@ impl Block {
             },
         }
     }
+}
 
+impl stages::Block for DeformBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = self.first.forward_relu(x.clone());
         let y = match &self.middle {

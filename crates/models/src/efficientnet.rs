@@ -41,6 +41,7 @@ use kernels::{Activation, Finish};
 use crate::layers::{
     Conv2dConfig, ConvNorm, Dropout, Linear, NormOptions, SqueezeExcitation, StochasticDepth,
 };
+use crate::stages::{self, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1.
@@ -70,14 +71,14 @@ const AUTHORS: NormOptions = NormOptions {
 };
 
 /// Stages 2 to 8 of table 1.
-const STAGES: [Stage; 7] = [
-    stage(1, 3, 1, 16, 1),
-    stage(6, 3, 2, 24, 2),
-    stage(6, 5, 2, 40, 2),
-    stage(6, 3, 2, 80, 3),
-    stage(6, 5, 1, 112, 3),
-    stage(6, 5, 2, 192, 4),
-    stage(6, 3, 1, 320, 1),
+const STAGES: [Row; 7] = [
+    row(1, 3, 1, 16, 1),
+    row(6, 3, 2, 24, 2),
+    row(6, 5, 2, 40, 2),
+    row(6, 3, 2, 80, 3),
+    row(6, 5, 1, 112, 3),
+    row(6, 5, 2, 192, 4),
+    row(6, 3, 1, 320, 1),
 ];
 /// Filters of stage 1.
 const STEM: usize = 32;
@@ -90,7 +91,7 @@ const STOCHASTIC_DEPTH: f64 = 0.2;
 
 /// A row of table 1.
 #[derive(Clone, Copy)]
-struct Stage {
+struct Row {
     expansion: usize,
     kernel: usize,
     stride: usize,
@@ -98,14 +99,8 @@ struct Stage {
     layers: usize,
 }
 
-const fn stage(
-    expansion: usize,
-    kernel: usize,
-    stride: usize,
-    filters: usize,
-    layers: usize,
-) -> Stage {
-    Stage {
+const fn row(expansion: usize, kernel: usize, stride: usize, filters: usize, layers: usize) -> Row {
+    Row {
         expansion,
         kernel,
         stride,
@@ -173,29 +168,21 @@ impl NetworkConfig for EfficientNetConfig {
 
     fn init(&self, init: &mut Init) -> EfficientNet {
         init.paper(Initialization::HeFanOut, None);
-        let mut channels = self.filters(STEM);
-        let stem = Conv2dConfig::square(self.channels, channels, 3).stride(2);
+        let stem_width = self.filters(STEM);
+        let stem = Conv2dConfig::square(self.channels, stem_width, 3).stride(2);
         let stem = ConvNorm::with(stem.same_padding(), self.norm, init);
-        let in_all: usize = STAGES.iter().map(|row| self.layers(row.layers)).sum();
-        let mut before = 0_usize;
-        let mut stages = Vec::with_capacity(STAGES.len());
-        for row in STAGES {
-            let mut blocks = Vec::with_capacity(self.layers(row.layers));
-            for layer in 0..self.layers(row.layers) {
-                let mut shape = Stage {
-                    filters: self.filters(row.filters),
-                    ..row
-                };
-                if layer > 0 {
-                    shape.stride = 1;
-                }
-                let dropped = STOCHASTIC_DEPTH * before as f64 / in_all as f64;
-                blocks.push(MbConv::new(channels, shape, self.norm, dropped, init));
-                channels = shape.filters;
-                before += 1;
-            }
-            stages.push(Blocks { blocks });
-        }
+        let depths = STAGES.map(|row| self.layers(row.layers));
+        let (stages, channels) = stages::build(&depths, stem_width, |place| {
+            let row = STAGES[place.stage];
+            let shape = Row {
+                filters: self.filters(row.filters),
+                stride: if place.is_first { row.stride } else { 1 },
+                ..row
+            };
+            let dropped = STOCHASTIC_DEPTH * place.before as f64 / place.of as f64;
+            let block = MbConv::new(place.channels, shape, self.norm, dropped, init);
+            (block, shape.filters)
+        });
         let features = HEAD_EXPANSION * channels;
         let last = Conv2dConfig::square(channels, features, 1);
         let last = ConvNorm::with(last, self.norm, init);
@@ -219,7 +206,7 @@ impl NetworkConfig for EfficientNetConfig {
 #[derive(Module, Debug)]
 pub struct EfficientNet {
     stem: ConvNorm,
-    stages: Vec<Blocks>,
+    stages: Vec<Stage<MbConv>>,
     last: ConvNorm,
     dropout: Dropout,
     head: Linear,
@@ -229,13 +216,8 @@ impl Network for EfficientNet {
     /// Taps at `stem`, after each block, as in `stage2.block0`, and at `last`; stages are counted as
     /// in table 1.
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
-        let mut x = tap.at("stem", self.stem.forward_with(images, silu()));
-        for (stage, Blocks { blocks }) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let place = format!("stage{}.block{index}", stage + 2);
-                x = tap.at(&place, block.forward(x));
-            }
-        }
+        let x = tap.at("stem", self.stem.forward_with(images, silu()));
+        let x = stages::forward(&self.stages, 2, x, tap);
         tap.at("last", self.last.forward_with(x, silu()))
     }
 
@@ -287,16 +269,10 @@ fn silu() -> Finish {
     }
 }
 
-/// Blocks of one width; the first changes the shape.
-#[derive(Module, Debug)]
-struct Blocks {
-    blocks: Vec<MbConv>,
-}
-
 /// `norm(project(gate(silu(norm(depthwise(silu(norm(expand(x))))))))`, plus `x` where the shape
 /// stays (figure 3 of Sandler et al. 2018, arXiv:1801.04381, with squeeze-and-excitation).
 #[derive(Module, Debug)]
-struct MbConv {
+pub(crate) struct MbConv {
     expand: Option<ConvNorm>,
     depthwise: ConvNorm,
     gate: SqueezeExcitation,
@@ -307,13 +283,7 @@ struct MbConv {
 }
 
 impl MbConv {
-    fn new(
-        channels: usize,
-        shape: Stage,
-        norm: NormOptions,
-        dropped: f64,
-        init: &mut Init,
-    ) -> Self {
+    fn new(channels: usize, shape: Row, norm: NormOptions, dropped: f64, init: &mut Init) -> Self {
         let width = channels * shape.expansion;
         let expand = Conv2dConfig::square(channels, width, 1);
         let depthwise = Conv2dConfig::square(width, width, shape.kernel)
@@ -332,6 +302,19 @@ impl MbConv {
         }
     }
 
+    /// The place of a part in torchvision's sequence.
+    fn place(&self, part: &str) -> usize {
+        let before = usize::from(self.expand.is_some());
+        match part {
+            "expand" => 0,
+            "depthwise" => before,
+            "gate" => before + 1,
+            _ => before + 2,
+        }
+    }
+}
+
+impl stages::Block for MbConv {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let mut y = x.clone();
         if let Some(expand) = &self.expand {
@@ -347,16 +330,5 @@ impl MbConv {
             ..Finish::default()
         };
         self.depth.forward_with(y, finish)
-    }
-
-    /// The place of a part in torchvision's sequence.
-    fn place(&self, part: &str) -> usize {
-        let before = usize::from(self.expand.is_some());
-        match part {
-            "expand" => 0,
-            "depthwise" => before,
-            "gate" => before + 1,
-            _ => before + 2,
-        }
     }
 }

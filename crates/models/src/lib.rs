@@ -45,6 +45,7 @@ pub mod resnet;
 mod seen;
 pub mod senet;
 pub mod squeezenet;
+mod stages;
 mod tap;
 mod trace;
 pub mod vgg;

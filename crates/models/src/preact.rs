@@ -25,6 +25,7 @@ use burn::tensor::Tensor;
 
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, residual_add};
 use crate::resnet::Block;
+use crate::stages::{self, Place, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Of the first convolution.
@@ -91,18 +92,10 @@ impl NetworkConfig for PreActConfig {
     fn init(&self, init: &mut Init) -> PreAct {
         let stem = Conv2dConfig::square(self.channels, STEM_WIDTH, 3).same_padding();
         let stem = stem.init(init);
-        let mut channels = STEM_WIDTH;
-        let mut stages = Vec::with_capacity(3);
-        for stage in 0..3 {
-            let width = self.width << stage;
-            let mut blocks = Vec::with_capacity(self.depth);
-            for index in 0..self.depth {
-                let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                blocks.push(PreActBlock::new(self, channels, width, stride, init));
-                channels = self.outputs(width);
-            }
-            stages.push(Stage { blocks });
-        }
+        let (stages, channels) = stages::build(&[self.depth; 3], STEM_WIDTH, |place| {
+            let outputs = self.outputs(self.width << place.stage);
+            (PreActBlock::new(self, place, init), outputs)
+        });
         PreAct {
             stem,
             stages,
@@ -131,27 +124,16 @@ impl PreActConfig {
 #[derive(Module, Debug)]
 pub struct PreAct {
     stem: Conv2d,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<PreActBlock>>,
     norm: BatchNorm,
     head: Linear,
-}
-
-/// Blocks of one width.
-#[derive(Module, Debug)]
-struct Stage {
-    blocks: Vec<PreActBlock>,
 }
 
 impl Network for PreAct {
     /// Taps at `stem` and after each block, as in `stage1.block0`.
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
-        let mut x = tap.at("stem", self.stem.forward(images));
-        for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
-            }
-        }
+        let x = tap.at("stem", self.stem.forward(images));
+        let x = stages::forward(&self.stages, 1, x, tap);
         self.norm.forward_relu(x)
     }
 
@@ -167,20 +149,16 @@ impl Network for PreAct {
 /// `path(x) + x`, or `path(x) + projection(relu(norm(x)))` where the shape changes, with the path
 /// `conv(relu(norm(..)))`, whose first activation the projection shares.
 #[derive(Module, Debug)]
-struct PreActBlock {
+pub(crate) struct PreActBlock {
     path: Vec<NormReluConv>,
     projection: Option<Conv2d>,
     dropout: Dropout,
 }
 
 impl PreActBlock {
-    fn new(
-        config: &PreActConfig,
-        channels: usize,
-        width: usize,
-        stride: usize,
-        init: &mut Init,
-    ) -> Self {
+    fn new(config: &PreActConfig, place: Place, init: &mut Init) -> Self {
+        let (channels, stride) = (place.channels, place.stride());
+        let width = config.width << place.stage;
         let outputs = config.outputs(width);
         let convs = match config.block {
             Block::Basic => vec![
@@ -204,7 +182,9 @@ impl PreActBlock {
             dropout: Dropout::new(config.dropout),
         }
     }
+}
 
+impl stages::Block for PreActBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (first, rest) = self.path.split_first().expect("a block has layers");
         let activated = first.norm.forward_relu(x.clone());

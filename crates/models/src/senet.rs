@@ -31,6 +31,7 @@ use crate::layers::{
     Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, Shortcut, SqueezeExcitation,
 };
 use crate::resnet::BottleneckStride;
+use crate::stages::{self, Place, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, SE-ResNet-50.
@@ -213,21 +214,13 @@ impl NetworkConfig for SeNetConfig {
 
     fn init(&self, init: &mut Init) -> SeNet {
         let convs = self.stem_convs();
-        let mut channels = convs.last().map_or(self.channels, |conv| conv.filters);
+        let channels = convs.last().map_or(self.channels, |conv| conv.filters);
         let stem = convs.into_iter().map(|conv| ConvNorm::new(conv, init));
         let stem = stem.collect();
-        let mut stages = Vec::with_capacity(self.depths.len());
-        for (stage, &depth) in self.depths.iter().enumerate() {
-            let width = self.width << stage;
-            let mut stride = if stage == 0 { 1 } else { 2 };
-            let mut blocks = Vec::with_capacity(depth);
-            for _ in 0..depth {
-                blocks.push(SeBlock::new(self, channels, width, stride, init));
-                channels = self.filters(width);
-                stride = 1;
-            }
-            stages.push(Stage { blocks });
-        }
+        let (stages, channels) = stages::build(self.depths, channels, |place| {
+            let outputs = self.filters(self.width << place.stage);
+            (SeBlock::new(self, place, init), outputs)
+        });
         SeNet {
             stem,
             pool: self.stem_pool(),
@@ -248,7 +241,7 @@ impl NetworkConfig for SeNetConfig {
 pub struct SeNet {
     stem: Vec<ConvNorm>,
     pool: Option<MaxPool2d>,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<SeBlock>>,
     dropout: Dropout,
     head: Linear,
     #[module(skip)]
@@ -263,14 +256,8 @@ impl Network for SeNet {
         if let Some(pool) = &self.pool {
             x = pool.forward(x);
         }
-        x = tap.at("stem", x);
-        for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
-            }
-        }
-        x
+        let x = tap.at("stem", x);
+        stages::forward(&self.stages, 1, x, tap)
     }
 
     fn seen(&self) -> Seen {
@@ -313,28 +300,18 @@ impl Network for SeNet {
     }
 }
 
-/// Blocks of one width; the first changes the shape.
-#[derive(Module, Debug)]
-struct Stage {
-    blocks: Vec<SeBlock>,
-}
-
 /// `relu(gate(path(x)) + shortcut(x))`, where the path is `norm(conv(..))` with `relu` in between.
 #[derive(Module, Debug)]
-struct SeBlock {
+pub(crate) struct SeBlock {
     path: Vec<ConvNorm>,
     gate: SqueezeExcitation,
     shortcut: Shortcut,
 }
 
 impl SeBlock {
-    fn new(
-        config: &SeNetConfig,
-        channels: usize,
-        width: usize,
-        stride: usize,
-        init: &mut Init,
-    ) -> Self {
+    fn new(config: &SeNetConfig, place: Place, init: &mut Init) -> Self {
+        let (channels, stride) = (place.channels, place.stride());
+        let width = config.width << place.stage;
         let out = config.filters(width);
         let path = path(config.block, channels, width, stride);
         let path = path.into_iter().map(|conv| ConvNorm::new(conv, init));
@@ -359,7 +336,9 @@ impl SeBlock {
             shortcut,
         }
     }
+}
 
+impl stages::Block for SeBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (last, others) = self.path.split_last().expect("a block has layers");
         let y = others

@@ -7,6 +7,7 @@ use kernels::{Activation, Finish};
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
 use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Shortcut};
+use crate::stages::{self, Place};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
 #[derive(Module, Debug)]
@@ -44,48 +45,23 @@ impl Stem {
     }
 }
 
-/// Blocks of one width; the first changes the shape.
-#[derive(Module, Debug)]
-pub(super) struct Stage {
-    pub(super) blocks: Vec<ResidualBlock>,
-}
-
-impl Stage {
-    /// The stage of that index, counted from 0, behind `channels`.
-    pub(super) fn new(
-        config: &ResNetConfig,
-        index: usize,
-        channels: usize,
-        init: &mut Init,
-    ) -> Self {
-        let (width, outputs) = (config.width << index, config.outputs << index);
-        let stride = if index == 0 { 1 } else { 2 };
-        let blocks = (0..config.depths[index])
-            .map(|block| match block {
-                0 => ResidualBlock::new(config, [channels, width, outputs], stride, init),
-                _ => ResidualBlock::new(config, [outputs, width, outputs], 1, init),
-            })
-            .collect();
-        Self { blocks }
-    }
-}
-
 /// `relu(path(x) + shortcut(x))`, or `relu(path(x))` in a plain network, where the path is
 /// `norm(conv(..))` with `relu` in between.
 #[derive(Module, Debug)]
-pub(super) struct ResidualBlock {
+pub(crate) struct ResidualBlock {
     path: Vec<ConvNorm>,
     shortcut: Option<Shortcut>,
 }
 
 impl ResidualBlock {
-    /// From `channels` to `outputs`, with `width` filters in each 3x3 convolution.
-    fn new(
+    pub(super) fn new(
         config: &ResNetConfig,
-        [channels, width, outputs]: [usize; 3],
-        stride: usize,
+        place: Place,
+        outputs: usize,
         init: &mut Init,
     ) -> Self {
+        let (channels, stride) = (place.channels, place.stride());
+        let width = config.width << place.stage;
         let convs = match config.block {
             Block::Basic => vec![
                 Conv2dConfig::square(channels, width, 3)
@@ -118,8 +94,10 @@ impl ResidualBlock {
                 .map(|kind| shortcut(kind, channels, outputs, stride, init)),
         }
     }
+}
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+impl stages::Block for ResidualBlock {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (last, others) = self.path.split_last().expect("a block has layers");
         let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
         let y = others.iter().fold(x, |y, layer| layer.forward_relu(y));

@@ -48,8 +48,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use self::blocks::{Stage, Stem};
+use self::blocks::{ResidualBlock, Stem};
 use crate::layers::Linear;
+use crate::stages::{self, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, 18 layers.
@@ -226,12 +227,10 @@ impl NetworkConfig for ResNetConfig {
 
     fn init(&self, init: &mut Init) -> ResNet {
         let stem = Stem::new(self, init);
-        let mut channels = self.stem_width;
-        let mut stages = Vec::with_capacity(self.depths.len());
-        for index in 0..self.depths.len() {
-            stages.push(Stage::new(self, index, channels, init));
-            channels = self.outputs << index;
-        }
+        let (stages, channels) = stages::build(self.depths, self.stem_width, |place| {
+            let outputs = self.outputs << place.stage;
+            (ResidualBlock::new(self, place, outputs, init), outputs)
+        });
         ResNet {
             stem,
             stages,
@@ -244,7 +243,7 @@ impl NetworkConfig for ResNetConfig {
 #[derive(Module, Debug)]
 pub struct ResNet {
     stem: Stem,
-    stages: Vec<Stage>,
+    stages: Vec<Stage<ResidualBlock>>,
     head: Linear,
 }
 
@@ -253,14 +252,8 @@ impl Network for ResNet {
 
     /// Taps at `stem` and after each block, as in `stage1.block0`.
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
-        let mut x = tap.at("stem", self.stem.forward(images));
-        for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
-            }
-        }
-        x
+        let x = tap.at("stem", self.stem.forward(images));
+        stages::forward(&self.stages, 1, x, tap)
     }
 
     fn seen(&self) -> Seen {

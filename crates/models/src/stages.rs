@@ -1,0 +1,90 @@
+//! Stages of blocks, which most deep networks are.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::Tap;
+
+/// What a stage repeats.
+pub(crate) trait Block: Module {
+    /// `[n, channels, h, w]` to `[n, outputs, h', w']`.
+    fn forward(&self, x: Tensor<4>) -> Tensor<4>;
+}
+
+/// Blocks of one width; the first changes the shape.
+#[derive(Module, Debug)]
+pub(crate) struct Stage<B: Module> {
+    pub blocks: Vec<B>,
+}
+
+/// Where a block stands in its network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Its stage, counted from 0.
+    pub stage: usize,
+    /// Whether it is the first of its stage.
+    pub is_first: bool,
+    /// Channels of what it is given.
+    pub channels: usize,
+    /// Blocks before it, of all stages.
+    pub before: usize,
+    /// Blocks in all.
+    pub of: usize,
+}
+
+impl Place {
+    /// 2 where a stage begins, but for the first stage.
+    pub fn stride(self) -> usize {
+        if self.is_first && self.stage > 0 {
+            2
+        } else {
+            1
+        }
+    }
+}
+
+/// Stages of so many blocks each behind `channels`, and how many channels they put out, which `block`
+/// says with each block.
+pub(crate) fn build<B: Module>(
+    depths: &[usize],
+    mut channels: usize,
+    mut block: impl FnMut(Place) -> (B, usize),
+) -> (Vec<Stage<B>>, usize) {
+    let of = depths.iter().sum();
+    let mut before = 0;
+    let mut stages = Vec::with_capacity(depths.len());
+    for (stage, &depth) in depths.iter().enumerate() {
+        let mut blocks = Vec::with_capacity(depth);
+        for index in 0..depth {
+            let (made, outputs) = block(Place {
+                stage,
+                is_first: index == 0,
+                channels,
+                before,
+                of,
+            });
+            blocks.push(made);
+            channels = outputs;
+            before += 1;
+        }
+        stages.push(Stage { blocks });
+    }
+    (stages, channels)
+}
+
+/// The stages one after the other, counted from `first` on; taps after each block, as in
+/// `stage1.block0`.
+pub(crate) fn forward<B: Block>(
+    stages: &[Stage<B>],
+    first: usize,
+    mut x: Tensor<4>,
+    tap: &mut impl Tap,
+) -> Tensor<4> {
+    for (stage, Stage { blocks }) in stages.iter().enumerate() {
+        for (index, block) in blocks.iter().enumerate() {
+            let place = format!("stage{}.block{index}", first + stage);
+            x = tap.at(&place, block.forward(x));
+        }
+    }
+    x
+}
