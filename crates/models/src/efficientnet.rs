@@ -86,8 +86,6 @@ const STEM: usize = 32;
 const HEAD_EXPANSION: usize = 4;
 /// Channels of a block for each hidden one of its squeeze-and-excitation.
 const REDUCTION: usize = 4;
-/// The probability that stochastic depth drops the path of a block behind the last.
-const STOCHASTIC_DEPTH: f64 = 0.2;
 
 /// A row of table 1.
 #[derive(Clone, Copy)]
@@ -114,6 +112,7 @@ const fn scaled(width: f64, depth: f64, dropout: f64, norm: NormOptions) -> Effi
         width,
         depth,
         dropout,
+        stochastic_depth: 0.2,
         norm,
         channels: 3,
         classes: 1000,
@@ -129,6 +128,8 @@ pub struct EfficientNetConfig {
     pub depth: f64,
     /// Share of the classifier's features that training drops.
     pub dropout: f64,
+    /// The probability that training drops the path of a block behind the last; it grows with depth.
+    pub stochastic_depth: f64,
     /// Of all batch normalisations.
     pub norm: NormOptions,
     /// Channels of the images.
@@ -179,7 +180,7 @@ impl NetworkConfig for EfficientNetConfig {
                 stride: if place.is_first { row.stride } else { 1 },
                 ..row
             };
-            let dropped = STOCHASTIC_DEPTH * place.before as f64 / place.of as f64;
+            let dropped = self.stochastic_depth * place.before as f64 / place.of as f64;
             let block = MbConv::new(place.channels, shape, self.norm, dropped, init);
             (block, shape.filters)
         });
@@ -199,6 +200,10 @@ impl NetworkConfig for EfficientNetConfig {
 
     fn dropout(&mut self) -> Option<&mut f64> {
         Some(&mut self.dropout)
+    }
+
+    fn stochastic_depth(&mut self) -> Option<&mut f64> {
+        Some(&mut self.stochastic_depth)
     }
 }
 
@@ -321,14 +326,11 @@ impl stages::Block for MbConv {
             y = expand.forward_with(y, silu());
         }
         y = self.gate.forward(self.depthwise.forward_with(y, silu()));
-        y = self.project.forward(y);
-        if !self.is_residual {
-            return y;
-        }
         let finish = Finish {
-            residual: Some(x),
+            residual: self.is_residual.then_some(x),
             ..Finish::default()
         };
-        self.depth.forward_with(y, finish)
+        let project = |finish| self.project.forward_with(y, finish);
+        self.depth.after(finish, project)
     }
 }

@@ -69,14 +69,26 @@ macro_rules! families {
             ///
             /// Where the network has no such option, or this is no probability below 1.
             pub fn with_dropout(&self, probability: f64) -> Result<Self, ConfigError> {
-                if !(0.0..1.0).contains(&probability) {
-                    return Err(ConfigError::Probability("dropout", probability));
-                }
                 let mut changed = self.clone();
                 let place = match &mut changed {
                     $(Self::$family(config) => config.dropout(),)+
                 };
-                *place.ok_or(ConfigError::NoSuchOption("dropout"))? = probability;
+                set("dropout", place, probability)?;
+                Ok(changed)
+            }
+
+            /// The same, dropping the paths beside shortcuts in training: the last with this
+            /// probability, and those before it with linearly less.
+            ///
+            /// # Errors
+            ///
+            /// Where the network has no such option, or this is no probability below 1.
+            pub fn with_stochastic_depth(&self, probability: f64) -> Result<Self, ConfigError> {
+                let mut changed = self.clone();
+                let place = match &mut changed {
+                    $(Self::$family(config) => config.stochastic_depth(),)+
+                };
+                set("stochastic_depth", place, probability)?;
                 Ok(changed)
             }
 
@@ -221,6 +233,15 @@ families! {
     DenseNet(DenseNetConfig => DenseNet),
     /// An EfficientNet.
     EfficientNet(EfficientNetConfig => EfficientNet),
+}
+
+/// Sets a probability, where the network has it.
+fn set(name: &'static str, place: Option<&mut f64>, probability: f64) -> Result<(), ConfigError> {
+    if !(0.0..1.0).contains(&probability) {
+        return Err(ConfigError::Probability(name, probability));
+    }
+    *place.ok_or(ConfigError::NoSuchOption(name))? = probability;
+    Ok(())
 }
 
 impl Model {

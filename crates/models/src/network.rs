@@ -32,6 +32,11 @@ pub trait NetworkConfig {
     fn dropout(&mut self) -> Option<&mut f64> {
         None
     }
+
+    /// With what probability training drops the last of the paths beside shortcuts, where there are any.
+    fn stochastic_depth(&mut self) -> Option<&mut f64> {
+        None
+    }
 }
 
 /// A network of some family: features of an image, and a classifier of what it sees of them.

@@ -22,8 +22,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use kernels::Finish;
 
-use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, residual_add};
+use crate::layers::{
+    BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, StochasticDepth, residual_add,
+};
 use crate::resnet::Block;
 use crate::stages::{self, Place, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
@@ -38,6 +41,7 @@ pub const fn basic(n: usize) -> PreActConfig {
         width: 16,
         block: Block::Basic,
         dropout: 0.0,
+        stochastic_depth: 0.0,
         channels: 3,
         classes: 10,
     }
@@ -70,6 +74,9 @@ pub struct PreActConfig {
     pub block: Block,
     /// Share of the values within blocks that training drops.
     pub dropout: f64,
+    /// The probability that training drops the path of the last block; those of the blocks before it
+    /// are linear in depth.
+    pub stochastic_depth: f64,
     /// Channels of the images.
     pub channels: usize,
     /// Scores.
@@ -107,6 +114,10 @@ impl NetworkConfig for PreActConfig {
     /// Between the convolutions of a block (section 2.4 of the second paper).
     fn dropout(&mut self) -> Option<&mut f64> {
         Some(&mut self.dropout)
+    }
+
+    fn stochastic_depth(&mut self) -> Option<&mut f64> {
+        Some(&mut self.stochastic_depth)
     }
 }
 
@@ -153,6 +164,7 @@ pub(crate) struct PreActBlock {
     path: Vec<NormReluConv>,
     projection: Option<Conv2d>,
     dropout: Dropout,
+    depth: StochasticDepth,
 }
 
 impl PreActBlock {
@@ -180,6 +192,7 @@ impl PreActBlock {
                 .collect(),
             projection: changes.then(|| projection.init(init)),
             dropout: Dropout::new(config.dropout),
+            depth: StochasticDepth::new(place.dropped(config.stochastic_depth)),
         }
     }
 }
@@ -196,6 +209,13 @@ impl stages::Block for PreActBlock {
             let activated = layer.norm.forward_relu(y);
             layer.conv.forward(self.dropout.forward(activated))
         });
-        residual_add(y, shortcut)
+        let finish = Finish {
+            residual: Some(shortcut),
+            ..Finish::default()
+        };
+        self.depth.after(finish, |finish| match finish.residual {
+            Some(shortcut) => residual_add(y, shortcut),
+            None => y,
+        })
     }
 }

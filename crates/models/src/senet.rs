@@ -29,6 +29,7 @@ use kernels::{Activation, Finish};
 
 use crate::layers::{
     Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, Shortcut, SqueezeExcitation,
+    StochasticDepth,
 };
 use crate::resnet::BottleneckStride;
 use crate::stages::{self, Place, Stage};
@@ -98,6 +99,7 @@ const fn caffe(depths: &'static [usize], bottleneck: Bottleneck) -> SeNetConfig 
         stem: Stem::Caffe,
         shortcut_kernel: 1,
         dropout: 0.0,
+        stochastic_depth: 0.0,
         channels: 3,
         classes: 1000,
     }
@@ -154,6 +156,9 @@ pub struct SeNetConfig {
     pub shortcut_kernel: usize,
     /// Share of the classifier's features that training drops.
     pub dropout: f64,
+    /// The probability that training drops the path of the last block; those of the blocks before it
+    /// are linear in depth.
+    pub stochastic_depth: f64,
     /// Channels of the images.
     pub channels: usize,
     /// Scores.
@@ -234,6 +239,10 @@ impl NetworkConfig for SeNetConfig {
     fn dropout(&mut self) -> Option<&mut f64> {
         Some(&mut self.dropout)
     }
+
+    fn stochastic_depth(&mut self) -> Option<&mut f64> {
+        Some(&mut self.stochastic_depth)
+    }
 }
 
 /// A residual network with squeeze-and-excitation: stem, stages, head.
@@ -306,6 +315,7 @@ pub(crate) struct SeBlock {
     path: Vec<ConvNorm>,
     gate: SqueezeExcitation,
     shortcut: Shortcut,
+    depth: StochasticDepth,
 }
 
 impl SeBlock {
@@ -334,6 +344,7 @@ impl SeBlock {
             path,
             gate,
             shortcut,
+            depth: StochasticDepth::new(place.dropped(config.stochastic_depth)),
         }
     }
 }
@@ -348,7 +359,8 @@ impl stages::Block for SeBlock {
             residual: Some(self.shortcut.forward(x)),
             activation: Activation::Relu,
         };
-        self.gate.forward_with(last.forward(y), finish)
+        let gated = |finish| self.gate.forward_with(last.forward(y), finish);
+        self.depth.after(finish, gated)
     }
 }
 

@@ -41,6 +41,12 @@ impl Place {
             1
         }
     }
+
+    /// The probability that stochastic depth drops its path, where that is `last` for the last block:
+    /// linear in depth (Huang et al. 2016, arXiv:1603.09382, equation 4).
+    pub fn dropped(self, last: f64) -> f64 {
+        last * (self.before + 1) as f64 / self.of as f64
+    }
 }
 
 /// Stages of so many blocks each behind `channels`, and how many channels they put out, which `block`

@@ -47,6 +47,9 @@ pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> 
     if let Some(probability) = model.dropout {
         architecture = architecture.with_dropout(probability)?;
     }
+    if let Some(probability) = model.stochastic_depth {
+        architecture = architecture.with_stochastic_depth(probability)?;
+    }
     Ok(architecture)
 }
 

@@ -90,7 +90,7 @@ fn one() -> usize {
 }
 
 /// A network by its name in the registry, with what may be varied: `"resnet20"` or `{ name = "resnet20", shortcut = "B" }`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Model {
     /// As `train list` shows it.
     pub name: String,
@@ -103,6 +103,9 @@ pub struct Model {
     /// The probability of dropout, in place of the registry's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropout: Option<f64>,
+    /// The probability that the path of the last block is dropped, in place of the registry's choice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stochastic_depth: Option<f64>,
 }
 
 /// Where the images come from: `"cifar10"`, or a table with one of four keys.
@@ -622,7 +625,7 @@ impl<'de> Deserialize<'de> for Normalize {
 impl<'de> Deserialize<'de> for Model {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[serde(remote = "Model", deny_unknown_fields)]
         struct Table {
             name: String,
             #[serde(default)]
@@ -631,6 +634,8 @@ impl<'de> Deserialize<'de> for Model {
             bottleneck_stride: Option<BottleneckStride>,
             #[serde(default, deserialize_with = "bounds::some_below_one")]
             dropout: Option<f64>,
+            #[serde(default, deserialize_with = "bounds::some_below_one")]
+            stochastic_depth: Option<f64>,
         }
 
         struct NameOrTable;
@@ -645,25 +650,12 @@ impl<'de> Deserialize<'de> for Model {
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Model, E> {
                 Ok(Model {
                     name: name.into(),
-                    shortcut: None,
-                    bottleneck_stride: None,
-                    dropout: None,
+                    ..Model::default()
                 })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Model, A::Error> {
-                let Table {
-                    name,
-                    shortcut,
-                    bottleneck_stride,
-                    dropout,
-                } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Model {
-                    name,
-                    shortcut,
-                    bottleneck_stride,
-                    dropout,
-                })
+                Table::deserialize(MapAccessDeserializer::new(map))
             }
         }
 

@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use kernels::{Finish, activate, gate_channels};
+use kernels::{Finish, gate_channels};
 
 use super::residual_add;
 use crate::{LayerKind, noise, trace};
 
 /// Drops the path of a residual block, image by image, with a probability, and scales the others so
 /// that the expectation stays (Huang et al. 2016, arXiv:1603.09382, equation 2, scaled in training
-/// rather than in evaluation, as torchvision's).
+/// rather than in evaluation, as torchvision's). The paper drops a path for a whole batch.
 ///
 /// On an autodiff device it draws from [`noise`]; on any other (after `model.valid()`) it drops
 /// nothing.
@@ -25,35 +25,31 @@ impl StochasticDepth {
         Self { probability }
     }
 
-    /// What is left of the path, with what `finish` asks for: `[n, channels, h, w]` to the same.
-    pub fn forward_with(&self, path: Tensor<4>, finish: Finish) -> Tensor<4> {
-        let drops = self.probability > 0.0;
+    /// What is left of `path`, `[n, channels, h, w]`, with what `finish` asks for; where nothing is
+    /// dropped, `path` itself does that, in its own pass over memory.
+    pub fn after(&self, finish: Finish, path: impl FnOnce(Finish) -> Tensor<4>) -> Tensor<4> {
+        let Some(residual) = &finish.residual else {
+            return path(finish);
+        };
+        if self.probability == 0.0 {
+            return path(finish);
+        }
         if trace::is_active() {
-            let path = if drops {
-                trace::pointwise(path, LayerKind::StochasticDepth, None, 0)
-            } else {
-                path
-            };
-            return added(path, finish.residual);
+            let path = path(Finish::default());
+            let path = trace::pointwise(path, LayerKind::StochasticDepth, None, 0);
+            return residual_add(path, residual.clone());
         }
-        let device = path.device();
-        if !drops || !device.is_autodiff() {
-            return activate(added(path, finish.residual), finish.activation);
+        let device = residual.device();
+        if !device.is_autodiff() {
+            return path(finish);
         }
-        let [n, channels, _, _] = path.dims();
+        let [n, channels, _, _] = residual.dims();
         let mask: Vec<f32> = noise::mask(n, self.probability)
             .into_iter()
             .flat_map(|image| std::iter::repeat_n(image, channels))
             .collect();
         let mask = Tensor::from_data(TensorData::new(mask, [n, channels]), &device);
-        gate_channels(path, mask, finish)
-    }
-}
-
-fn added(path: Tensor<4>, residual: Option<Tensor<4>>) -> Tensor<4> {
-    match residual {
-        Some(residual) => residual_add(path, residual),
-        None => path,
+        gate_channels(path(Finish::default()), mask, finish)
     }
 }
 
@@ -73,7 +69,7 @@ mod tests {
             residual: Some(ones.clone() * 10.0),
             ..Finish::default()
         };
-        let output = StochasticDepth::new(0.25).forward_with(ones, finish);
+        let output = StochasticDepth::new(0.25).after(finish, |_| ones);
         let values: Vec<f32> = output.into_data().try_to_vec().unwrap();
         let kept = 10.0 + 1.0 / 0.75_f32;
         let images: Vec<f32> = values.chunks(12).map(|image| image[0]).collect();

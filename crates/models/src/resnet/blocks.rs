@@ -6,7 +6,7 @@ use kernels::{Activation, Finish};
 
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
-use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Shortcut};
+use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Shortcut, StochasticDepth};
 use crate::stages::{self, Place};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
@@ -51,6 +51,7 @@ impl Stem {
 pub(crate) struct ResidualBlock {
     path: Vec<ConvNorm>,
     shortcut: Option<Shortcut>,
+    depth: StochasticDepth,
 }
 
 impl ResidualBlock {
@@ -92,6 +93,7 @@ impl ResidualBlock {
             shortcut: config
                 .shortcut
                 .map(|kind| shortcut(kind, channels, outputs, stride, init)),
+            depth: StochasticDepth::new(place.dropped(config.stochastic_depth)),
         }
     }
 }
@@ -105,7 +107,8 @@ impl stages::Block for ResidualBlock {
             residual,
             activation: Activation::Relu,
         };
-        last.forward_with(y, finish)
+        let last = |finish| last.forward_with(y, finish);
+        self.depth.after(finish, last)
     }
 }
 

@@ -40,6 +40,10 @@
 //! - Batch normalisation, with PyTorch's momentum and epsilon; the paper names neither.
 //! - `resnext101_64x4d` and `wide_resnet101_2` are torchvision's; 64x4d is Table 4's and its papers'
 //!   wide network has 50 layers.
+//! - Stochastic depth (`stochastic_depth = 0.5` in a recipe's `[model]`: G. Huang, Y. Sun, Z. Liu, D. Sedra,
+//!   K. Weinberger. *Deep Networks with Stochastic Depth*. 2016, arXiv:1603.09382) drops paths image by
+//!   image and scales what is left in training, as torchvision's; its paper drops them batch by batch
+//!   and scales in evaluation.
 //! - `resnet18_cifar` is not the paper's: its 18-layer ImageNet form with the CIFAR form's stem.
 
 mod blocks;
@@ -92,6 +96,7 @@ pub const fn cifar(depths: &'static [usize]) -> ResNetConfig {
         stem_width: 16,
         shortcut: Some(ShortcutKind::A),
         bottleneck_stride: BottleneckStride::Middle,
+        stochastic_depth: 0.0,
         channels: 3,
         classes: 10,
     }
@@ -140,6 +145,7 @@ const fn imagenet(block: Block, depths: &'static [usize]) -> ResNetConfig {
         stem_width: 64,
         shortcut: Some(ShortcutKind::B),
         bottleneck_stride: BottleneckStride::Middle,
+        stochastic_depth: 0.0,
         channels: 3,
         classes: 1000,
     }
@@ -186,7 +192,7 @@ pub enum BottleneckStride {
 }
 
 /// A plain or residual network.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ResNetConfig {
     /// Blocks in each stage.
     pub depths: &'static [usize],
@@ -206,6 +212,9 @@ pub struct ResNetConfig {
     pub shortcut: Option<ShortcutKind>,
     /// Where a bottleneck's stride is.
     pub bottleneck_stride: BottleneckStride,
+    /// The probability that training drops the path of the last block; those of the blocks before it
+    /// are linear in depth.
+    pub stochastic_depth: f64,
     /// Channels of the images.
     pub channels: usize,
     /// Scores.
@@ -236,6 +245,12 @@ impl NetworkConfig for ResNetConfig {
             stages,
             head: Linear::new(channels, self.classes, init),
         }
+    }
+
+    fn stochastic_depth(&mut self) -> Option<&mut f64> {
+        self.shortcut
+            .is_some()
+            .then_some(&mut self.stochastic_depth)
     }
 }
 
