@@ -26,15 +26,16 @@ class CifarBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
+        self.relu1 = self.relu2 = F.relu
         self.stride, self.residual = stride, residual
         self.padding = (width - channels) // 2
 
     def forward(self, x):
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        y = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
         if self.residual:
             shortcut = x[:, :, :: self.stride, :: self.stride]
             y = y + F.pad(shortcut, (0, 0, 0, 0, self.padding, self.padding))
-        return F.relu(y)
+        return self.relu2(y)
 
 
 class CifarResNet(nn.Module):
@@ -44,6 +45,7 @@ class CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
+        self.relu = F.relu
         channels = 16
         for stage, width in enumerate((16, 32, 64), start=1):
             blocks = []
@@ -55,9 +57,19 @@ class CifarResNet(nn.Module):
         self.fc = nn.Linear(64, classes)
 
     def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
+
+
+def with_prelu(network):
+    """A network of `CifarResNet` in which every channel of every rectifier learns its slope."""
+    network.relu = nn.PReLU(16)
+    for stage in (network.layer1, network.layer2, network.layer3):
+        for block in stage:
+            channels = block.conv2.out_channels
+            block.relu1, block.relu2 = nn.PReLU(channels), nn.PReLU(channels)
+    return network
 
 
 class LeNet5(nn.Module):
@@ -619,4 +631,11 @@ NETWORKS = {
         f"efficientnet_{name}": torchvision_(f"efficientnet_{name}", image)
         for name, image in EFFICIENTNETS.items()
     },
+}
+
+# Networks with an option of a recipe's `[model]`, by name and option.
+VARIANTS = {
+    ("resnet20", "prelu"): paper(
+        lambda classes: with_prelu(CifarResNet(3, classes=classes)), "He et al. 2015 (rectifiers) section 2.1"
+    ),
 }

@@ -30,6 +30,9 @@ pub enum LayerKind {
     GlobalAveragePool,
     /// A fully connected layer.
     Linear,
+    /// A rectifier whose slope is learnt.
+    #[serde(rename = "prelu")]
+    PRelu,
     /// Values that are zeroed at random in training.
     Dropout,
     /// Paths of residual blocks that are dropped at random in training.
@@ -47,6 +50,7 @@ impl fmt::Display for LayerKind {
             Self::AdaptiveAvgPool2d => "adaptive_avg_pool2d",
             Self::GlobalAveragePool => "global_average_pool",
             Self::Linear => "linear",
+            Self::PRelu => "prelu",
             Self::Dropout => "dropout",
             Self::StochasticDepth => "stochastic_depth",
         })

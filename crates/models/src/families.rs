@@ -10,6 +10,7 @@ use crate::densenet::{DenseNet, DenseNetConfig};
 use crate::efficientnet::{EfficientNet, EfficientNetConfig};
 use crate::highway::{Highway, HighwayConfig};
 use crate::inception::{Inception, InceptionConfig};
+use crate::layers::RectifierKind;
 use crate::lenet::{LeNet, LeNetConfig};
 use crate::nin::{Nin, NinConfig};
 use crate::overfeat::{OverFeat, OverFeatConfig};
@@ -89,6 +90,20 @@ macro_rules! families {
                     $(Self::$family(config) => config.stochastic_depth(),)+
                 };
                 set("stochastic_depth", place, probability)?;
+                Ok(changed)
+            }
+
+            /// The same with another rectifier.
+            ///
+            /// # Errors
+            ///
+            /// Where the network has no such option.
+            pub fn with_activation(&self, activation: RectifierKind) -> Result<Self, ConfigError> {
+                let mut changed = self.clone();
+                let place = match &mut changed {
+                    $(Self::$family(config) => config.activation(),)+
+                };
+                *place.ok_or(ConfigError::NoSuchOption("activation"))? = activation;
                 Ok(changed)
             }
 

@@ -10,6 +10,8 @@ use rand_distr::{Distribution, Normal, Uniform};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::layers::RectifierKind;
+
 /// The distribution of a network's initial weights.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -76,9 +78,25 @@ struct LayerRule {
     weights: Initialization,
     /// The value of the biases; without it as `weights` says.
     bias: Option<f32>,
+    /// Of the rectifiers' negative side, for the rules of He et al.
+    slope: f64,
 }
 
 impl LayerRule {
+    /// He's variances are 2 / fan behind ReLU, and 2 / ((1 + a²) fan) behind slopes of a (He et al. 2015,
+    /// arXiv:1502.01852, equation 15).
+    fn weights(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
+        let widening = 1.0 + self.slope.powi(2);
+        let fan = match self.weights {
+            Initialization::He | Initialization::HeFanOut | Initialization::HeUniform => Fan {
+                input: widening * fan.input,
+                output: widening * fan.output,
+            },
+            _ => fan,
+        };
+        self.weights.weights(fan, count, rng)
+    }
+
     fn biases(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
         match self.bias {
             Some(bias) => vec![bias; count],
@@ -155,6 +173,7 @@ impl Init {
             rule: LayerRule {
                 weights: initialization,
                 bias: None,
+                slope: 0.0,
             },
             drawn: 0,
         }
@@ -165,8 +184,18 @@ impl Init {
     /// overrides it.
     pub(crate) fn paper(&mut self, weights: Initialization, bias: Option<f32>) {
         if self.follows_paper {
-            self.rule = LayerRule { weights, bias };
+            let slope = self.rule.slope;
+            self.rule = LayerRule {
+                weights,
+                bias,
+                slope,
+            };
         }
+    }
+
+    /// What rectifies the values that the next layers are given.
+    pub(crate) fn behind(&mut self, rectifier: RectifierKind) {
+        self.rule.slope = rectifier.slope().into();
     }
 
     /// The device of the parameters.
@@ -177,9 +206,7 @@ impl Init {
     /// A convolution's weight, `[filters, channels / groups, height, width]`.
     pub(crate) fn conv_weight(&mut self, shape: [usize; 4]) -> Param<Tensor<4>> {
         let (rule, fan) = (self.rule, conv_fan(shape));
-        self.parameter(shape, move |count, rng| {
-            rule.weights.weights(fan, count, rng)
-        })
+        self.parameter(shape, move |count, rng| rule.weights(fan, count, rng))
     }
 
     /// The bias of a convolution with a weight of shape `weight`.
@@ -191,9 +218,7 @@ impl Init {
     /// A linear layer's weight, `[outputs, inputs]`.
     pub(crate) fn linear_weight(&mut self, shape: [usize; 2]) -> Param<Tensor<2>> {
         let (rule, fan) = (self.rule, linear_fan(shape));
-        self.parameter(shape, move |count, rng| {
-            rule.weights.weights(fan, count, rng)
-        })
+        self.parameter(shape, move |count, rng| rule.weights(fan, count, rng))
     }
 
     /// The bias of a linear layer with a weight of shape `weight`.
@@ -296,6 +321,17 @@ mod tests {
                 "{initialization}: expected a deviation of {expected}, found {found}"
             );
         }
+    }
+
+    /// He et al. 2015, arXiv:1502.01852, equation 15.
+    #[test]
+    fn hes_deviation_is_smaller_behind_slopes() {
+        let mut init = Init::new(&Device::flex(), Initialization::He, 1);
+        init.behind(RectifierKind::PRelu);
+        let weight = init.conv_weight([64, 32, 3, 3]).val();
+        let found = deviation(&weight.into_data().try_to_vec().unwrap());
+        let expected = f64::sqrt(2.0 / (1.0 + 0.25 * 0.25) / (32.0 * 9.0));
+        assert!((found / expected - 1.0).abs() < 0.01, "{found} {expected}");
     }
 
     #[test]

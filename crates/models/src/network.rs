@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::global_average;
+use crate::layers::{RectifierKind, global_average};
 use crate::{ConfigError, Init, Initialization, Seen, Tap};
 
 /// The configuration of a network: a row of its paper's table.
@@ -27,6 +27,11 @@ pub trait NetworkConfig {
     ///
     /// The classifier's bias, a value for each class, comes last among its parameters.
     fn init(&self, init: &mut Init) -> Self::Network;
+
+    /// Which rectifier the network has, where there is a choice.
+    fn activation(&mut self) -> Option<&mut RectifierKind> {
+        None
+    }
 
     /// With what probability training drops values, where the network drops any.
     fn dropout(&mut self) -> Option<&mut f64> {

@@ -12,6 +12,8 @@ pub enum Role {
     Bias,
     /// The scale or shift of a normalisation.
     Norm,
+    /// The slope of a rectifier.
+    Slope,
     /// A running mean or variance: kept, but not learnt.
     RunningStatistic,
 }
@@ -88,6 +90,7 @@ impl PathStack {
         match (container.as_str(), name.as_str()) {
             (_, "running_mean" | "running_var") => Role::RunningStatistic,
             ("Struct:BatchNorm", _) => Role::Norm,
+            ("Struct:Rectifier", _) => Role::Slope,
             (_, "bias") => Role::Bias,
             _ => Role::Weight,
         }

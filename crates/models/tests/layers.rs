@@ -2,7 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use models::layers::{AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2dConfig, Dropout, NormOptions};
+use models::layers::{
+    AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2dConfig, Dropout, NormOptions, Rectifier,
+    RectifierKind,
+};
 use models::{Init, Initialization, noise};
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -68,6 +71,22 @@ fn dropout_scales_what_it_keeps_and_passes_its_gradient_on() {
     assert!(y.contains(&0.0) && y.contains(&4.0));
     assert!(y.iter().all(|value| [0.0, 4.0].contains(value)));
     assert_eq!(values(gradient), y);
+}
+
+/// Equation 1 of He et al. 2015, arXiv:1502.01852, and its gradients, equation 9.
+#[test]
+fn a_rectifier_learns_its_slope() {
+    let device = Device::flex().autodiff();
+    let mut init = Init::new(&device, Initialization::He, 0);
+    let layer = Rectifier::new(RectifierKind::PRelu, 2, &mut init);
+    let data = TensorData::new(vec![-2.0_f32, 3.0, -4.0, -1.0], [1, 2, 1, 2]);
+    let x = Tensor::<4>::from_data(data, &device).require_grad();
+    let y = layer.forward(x.clone());
+    let gradients = y.clone().sum().backward();
+    assert_eq!(values(y.inner()), [-0.5, 3.0, -1.0, -0.25]);
+    assert_eq!(values(x.grad(&gradients).unwrap()), [0.25, 1.0, 0.25, 0.25]);
+    let slopes = layer.weight.unwrap().val();
+    assert_eq!(values(slopes.grad(&gradients).unwrap()), [-2.0, -5.0]);
 }
 
 /// Of two values, 1 and 3: their mean is 2, their variance 1, unbiased 2.

@@ -7,6 +7,7 @@ mod support;
 
 use burn::tensor::Device;
 use models::Model;
+use models::layers::RectifierKind;
 use models::parameters::{self, Parameter};
 use models::registry::Entry;
 use models::weights::{HostTensor, Weights};
@@ -30,6 +31,8 @@ struct Goldens {
 #[derive(Deserialize)]
 struct Case {
     model: String,
+    /// In place of the registry's.
+    activation: Option<RectifierKind>,
     images: [usize; 4],
     /// Of the norms' weights.
     gain: f64,
@@ -65,16 +68,28 @@ fn filled(model: Model, gain: f64) -> Model {
 
 fn logits(entry: &Entry, case: &Case) -> Vec<f32> {
     let device = Device::flex();
-    let architecture = entry.architecture.with_classes(case.logits[0].len());
+    let mut architecture = entry.architecture.with_classes(case.logits[0].len());
+    if let Some(activation) = case.activation {
+        architecture = architecture.with_activation(activation).unwrap();
+    }
     let model = filled(build(&architecture, &device), case.gain);
     let logits = model.forward(images(case.images, &device));
     logits.into_data().try_to_vec().expect("logits in f32")
 }
 
+/// Checks the cases of a network, of which there is one at least: with what options it has, too.
 fn check(entry: &Entry, goldens: &Goldens) {
+    let cases = goldens.cases.iter().filter(|case| case.model == entry.name);
+    assert!(
+        cases.clone().count() > 0,
+        "forward.json has no `{}`\n{AGAIN}",
+        entry.name
+    );
+    cases.for_each(|case| check_case(entry, case, &goldens.torch));
+}
+
+fn check_case(entry: &Entry, case: &Case, torch: &str) {
     let name = entry.name;
-    let case = goldens.cases.iter().find(|case| case.model == name);
-    let case = case.unwrap_or_else(|| panic!("forward.json has no `{name}`\n{AGAIN}"));
     let expected = case.logits.concat();
     let found = logits(entry, case);
 
@@ -84,9 +99,8 @@ fn check(entry: &Entry, goldens: &Goldens) {
         let error = (found - expected).abs() / largest;
         assert!(
             error < TOLERANCE,
-            "logit {index} of `{name}`: PyTorch {} has {expected}, found {found}, {error:e} of the \
-             largest logit away\n{AGAIN}",
-            goldens.torch
+            "logit {index} of `{name}`: PyTorch {torch} has {expected}, found {found}, {error:e} of the \
+             largest logit away\n{AGAIN}"
         );
     }
 }

@@ -41,6 +41,9 @@ pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> 
     if let Some(shortcut) = model.shortcut {
         architecture = architecture.with_shortcut(shortcut)?;
     }
+    if let Some(activation) = model.activation {
+        architecture = architecture.with_activation(activation)?;
+    }
     if let Some(stride) = model.bottleneck_stride {
         architecture = architecture.with_bottleneck_stride(stride)?;
     }

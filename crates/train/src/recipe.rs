@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use models::Initialization;
+use models::layers::RectifierKind;
 use models::resnet::{BottleneckStride, ShortcutKind};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -97,6 +98,9 @@ pub struct Model {
     /// In place of the registry's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<ShortcutKind>,
+    /// In place of ReLU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<RectifierKind>,
     /// In place of the registry's choice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bottleneck_stride: Option<BottleneckStride>,
@@ -257,6 +261,8 @@ pub enum ParameterKind {
     Bias,
     /// Scale and shift of normalisation layers.
     Norm,
+    /// Slopes of PReLU.
+    Slope,
 }
 
 /// The learning rate of each step. The rate that is written is the rate that runs: nothing rescales it.
@@ -630,6 +636,8 @@ impl<'de> Deserialize<'de> for Model {
             name: String,
             #[serde(default)]
             shortcut: Option<ShortcutKind>,
+            #[serde(default)]
+            activation: Option<RectifierKind>,
             #[serde(default)]
             bottleneck_stride: Option<BottleneckStride>,
             #[serde(default, deserialize_with = "bounds::some_below_one")]

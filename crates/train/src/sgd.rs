@@ -66,6 +66,7 @@ impl recipe::Sgd {
         let is_excluded = match role {
             Role::Bias => self.decay_exclude.contains(&ParameterKind::Bias),
             Role::Norm => self.decay_exclude.contains(&ParameterKind::Norm),
+            Role::Slope => self.decay_exclude.contains(&ParameterKind::Slope),
             Role::Weight | Role::RunningStatistic => false,
         };
         SgdOptions {

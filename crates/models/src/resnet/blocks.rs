@@ -2,17 +2,17 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish};
 
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
-use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Shortcut, StochasticDepth};
+use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Rectifier, Shortcut, StochasticDepth};
 use crate::stages::{self, Place};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
 #[derive(Module, Debug)]
 pub(super) struct Stem {
     conv: ConvNorm,
+    rectifier: Rectifier,
     pool: Option<MaxPool2d>,
 }
 
@@ -32,12 +32,14 @@ impl Stem {
         };
         Self {
             conv: ConvNorm::new(conv, init),
+            rectifier: Rectifier::new(config.activation, config.stem_width, init),
             pool,
         }
     }
 
     pub(super) fn forward(&self, images: Tensor<4>) -> Tensor<4> {
-        let x = self.conv.forward_relu(images);
+        let conv = |finish| self.conv.forward_with(images, finish);
+        let x = self.rectifier.after(None, conv);
         match &self.pool {
             Some(pool) => pool.forward(x),
             None => x,
@@ -50,6 +52,7 @@ impl Stem {
 #[derive(Module, Debug)]
 pub(crate) struct ResidualBlock {
     path: Vec<ConvNorm>,
+    rectifiers: Vec<Rectifier>,
     shortcut: Option<Shortcut>,
     depth: StochasticDepth,
 }
@@ -85,11 +88,14 @@ impl ResidualBlock {
                 ]
             }
         };
+        let rectifier = |conv: &Conv2dConfig| Rectifier::new(config.activation, conv.filters, init);
+        let rectifiers = convs.iter().map(rectifier).collect();
         Self {
             path: convs
                 .into_iter()
                 .map(|conv| ConvNorm::new(conv, init))
                 .collect(),
+            rectifiers,
             shortcut: config
                 .shortcut
                 .map(|kind| shortcut(kind, channels, outputs, stride, init)),
@@ -100,15 +106,14 @@ impl ResidualBlock {
 
 impl stages::Block for ResidualBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let (last, others) = self.path.split_last().expect("a block has layers");
         let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
-        let y = others.iter().fold(x, |y, layer| layer.forward_relu(y));
-        let finish = Finish {
-            residual,
-            activation: Activation::Relu,
-        };
+        let mut layers = self.path.iter().zip(&self.rectifiers);
+        let (last, rectifier) = layers.next_back().expect("a block has layers");
+        let y = layers.fold(x, |y, (layer, rectifier)| {
+            rectifier.after(None, |finish| layer.forward_with(y, finish))
+        });
         let last = |finish| last.forward_with(y, finish);
-        self.depth.after(finish, last)
+        rectifier.after(residual, |finish| self.depth.after(finish, last))
     }
 }
 

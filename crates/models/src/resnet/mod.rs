@@ -44,6 +44,9 @@
 //!   K. Weinberger. *Deep Networks with Stochastic Depth*. 2016, arXiv:1603.09382) drops paths image by
 //!   image and scales what is left in training, as torchvision's; its paper drops them batch by batch
 //!   and scales in evaluation.
+//! - PReLU (`activation = "prelu"` in a recipe's `[model]`: K. He, X. Zhang, S. Ren, J. Sun. *Delving Deep
+//!   into Rectifiers*. 2015, arXiv:1502.01852) takes the place of each ReLU, the last of a block
+//!   included; its paper has it in networks without shortcuts.
 //! - `resnet18_cifar` is not the paper's: its 18-layer ImageNet form with the CIFAR form's stem.
 
 mod blocks;
@@ -53,7 +56,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use self::blocks::{ResidualBlock, Stem};
-use crate::layers::Linear;
+use crate::layers::{Linear, RectifierKind};
 use crate::stages::{self, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
@@ -96,6 +99,7 @@ pub const fn cifar(depths: &'static [usize]) -> ResNetConfig {
         stem_width: 16,
         shortcut: Some(ShortcutKind::A),
         bottleneck_stride: BottleneckStride::Middle,
+        activation: RectifierKind::Relu,
         stochastic_depth: 0.0,
         channels: 3,
         classes: 10,
@@ -145,6 +149,7 @@ const fn imagenet(block: Block, depths: &'static [usize]) -> ResNetConfig {
         stem_width: 64,
         shortcut: Some(ShortcutKind::B),
         bottleneck_stride: BottleneckStride::Middle,
+        activation: RectifierKind::Relu,
         stochastic_depth: 0.0,
         channels: 3,
         classes: 1000,
@@ -212,6 +217,8 @@ pub struct ResNetConfig {
     pub shortcut: Option<ShortcutKind>,
     /// Where a bottleneck's stride is.
     pub bottleneck_stride: BottleneckStride,
+    /// What rectifies.
+    pub activation: RectifierKind,
     /// The probability that training drops the path of the last block; those of the blocks before it
     /// are linear in depth.
     pub stochastic_depth: f64,
@@ -235,6 +242,7 @@ impl NetworkConfig for ResNetConfig {
     }
 
     fn init(&self, init: &mut Init) -> ResNet {
+        init.behind(self.activation);
         let stem = Stem::new(self, init);
         let (stages, channels) = stages::build(self.depths, self.stem_width, |place| {
             let outputs = self.outputs << place.stage;
@@ -245,6 +253,10 @@ impl NetworkConfig for ResNetConfig {
             stages,
             head: Linear::new(channels, self.classes, init),
         }
+    }
+
+    fn activation(&mut self) -> Option<&mut RectifierKind> {
+        Some(&mut self.activation)
     }
 
     fn stochastic_depth(&mut self) -> Option<&mut f64> {
@@ -279,10 +291,15 @@ impl Network for ResNet {
         self.head.forward(rows)
     }
 
-    /// torchvision's.
+    /// torchvision's; rectifiers that learn count as the normalisations before them do.
     fn pytorch_name(&self, path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         match parts.as_slice() {
+            ["stem", "rectifier", leaf] => format!("relu.{leaf}"),
+            ["stages", stage, "blocks", block, "rectifiers", index, leaf] => {
+                let (stage, index) = (ordinal(stage), ordinal(index));
+                format!("layer{stage}.{block}.relu{index}.{leaf}")
+            }
             ["stem", "conv", layer, rest @ ..] => torch_conv_norm("", 1, layer, rest),
             [
                 "stages",
