@@ -91,6 +91,8 @@ fn what_is_typed_wrong() {
             "--config small.toml --set dataset=cifar-10",
             "--config small.toml --set model.bottleneck_stride=3x3",
             "--config mnist.toml --set model.name=lenet5 --set model.shortcut=A",
+            "--config mnist.toml --set model.name=lenet5 --set model.activation=prelu",
+            "--config mnist.toml --set model.name=plain20 --set model.stochastic_depth=0.5",
             "--config small.toml --set batch",
             "--config small.toml --set augment.train.3.flip.probability=1",
             // What a dataset has, by its manifest: nothing is fetched.

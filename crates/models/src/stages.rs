@@ -94,3 +94,32 @@ pub(crate) fn forward<B: Block>(
     }
     x
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::Dropout;
+
+    /// Any module will do: what matters is where it is told to stand.
+    #[test]
+    fn blocks_are_dropped_linearly_with_depth() {
+        let mut places = Vec::new();
+        let (stages, channels) = build(&[2, 1, 1], 16, |place| {
+            places.push(place);
+            (Dropout::new(0.0), 16 << place.stage)
+        });
+        assert_eq!(
+            stages
+                .iter()
+                .map(|stage| stage.blocks.len())
+                .collect::<Vec<_>>(),
+            [2, 1, 1]
+        );
+        assert_eq!(channels, 64);
+        let of_places = |of: fn(&Place) -> usize| places.iter().map(of).collect::<Vec<_>>();
+        assert_eq!(of_places(|place| place.channels), [16, 16, 16, 32]);
+        assert_eq!(of_places(|place| place.stride()), [1, 1, 2, 2]);
+        let dropped: Vec<f64> = places.iter().map(|place| place.dropped(0.5)).collect();
+        assert_eq!(dropped, [0.125, 0.25, 0.375, 0.5]);
+    }
+}

@@ -4,31 +4,14 @@ mod support;
 
 use models::registry;
 use models::resnet::BottleneckStride;
-use serde::Deserialize;
-use support::describe;
+use support::{counts, describe};
 
-const COUNTS: &[u8] = include_bytes!("../../../tests/goldens/counts.csv");
 const AGAIN: &str = "to count the references again: `python tests/goldens/counts.py` \
                      (tests/goldens/README.md)";
 
-/// A row of `counts.csv`, whose script says what the columns are.
-#[derive(Deserialize)]
-struct Row {
-    model: String,
-    source: String,
-    image: usize,
-    parameters: usize,
-    auxiliary_parameters: usize,
-    multiply_adds: u64,
-    activations: u64,
-}
-
 #[test]
 fn counts_are_the_references() {
-    let rows: Vec<Row> = csv::Reader::from_reader(COUNTS)
-        .deserialize()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let rows = counts();
     for entry in registry::MODELS {
         let name = entry.name;
         let row = rows.iter().find(|row| row.model == name);

@@ -5,7 +5,7 @@ mod support;
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
-use models::registry::Entry;
+use models::registry::{self, Entry};
 use models::{LayerKind, Model, Scores, noise, parameters};
 use support::{build, describe, entries, images, least_size};
 
@@ -85,4 +85,24 @@ fn training_and_evaluation_differ_where_they_should() {
 #[ignore = "needs gigabytes of memory"]
 fn training_and_evaluation_of_large_networks_differ_where_they_should() {
     entries(true).for_each(modes_differ_by_normalisation_and_dropout_alone);
+}
+
+/// What is left of the paths is scaled in training: evaluation is that of the network without it.
+#[test]
+fn stochastic_depth_changes_training_alone() {
+    let device = Device::flex();
+    for name in ["resnet8", "resnet50", "preact_resnet110", "se_resnet110"] {
+        let entry = registry::find(name).unwrap();
+        let scores = |stochastic_depth: f64| {
+            let architecture = entry.architecture.with_stochastic_depth(stochastic_depth);
+            let model = build(&architecture.unwrap(), &device.clone().autodiff());
+            let evaluated = values(model.valid().forward(batch(entry, &device)));
+            noise::start(0, 0, 0);
+            let batch = batch(entry, &device.clone().autodiff());
+            (evaluated, values(model.forward_train(batch).logits.inner()))
+        };
+        let ((evaluated, trained), (with_evaluated, with_trained)) = (scores(0.0), scores(0.5));
+        assert_eq!(evaluated, with_evaluated, "{name}");
+        assert_ne!(trained, with_trained, "{name}");
+    }
 }

@@ -133,6 +133,14 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         ("length", "length = { epochs = 30 }\nema = 0.999"),
         ("model", "model = { name = \"resnet20\", shortcut = \"D\" }"),
         ("model", "model = { name = \"resnet20\", stride = \"1x1\" }"),
+        (
+            "model",
+            "model = { name = \"resnet20\", activation = \"gelu\" }",
+        ),
+        (
+            "model",
+            "model = { name = \"resnet20\", stochastic_depth = 1 }",
+        ),
         ("model", "model = [\"resnet20\"]"),
         ("model", "model = resnet20"),
         ("dataset", "dataset = \"cifar-10\""),
@@ -358,7 +366,7 @@ fn the_users_own_data_needs_no_known_name() {
 #[test]
 fn a_plan_survives_its_file() {
     let plan = plan(&[
-        "model={ name = 'resnet50', shortcut = 'C', bottleneck_stride = '3x3' }",
+        "model={ name = 'resnet50', shortcut = 'C', bottleneck_stride = '3x3', activation = 'prelu', stochastic_depth = 0.5 }",
         "initialization.gaussian=0.02",
         "dataset={ tensors = 'a', test = 'b' }",
         "ema.decay=0.999",

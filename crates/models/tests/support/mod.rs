@@ -8,6 +8,27 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use models::registry::{Entry, MODELS};
 use models::{Architecture, Description, Init, Model};
+use serde::Deserialize;
+
+const COUNTS: &[u8] = include_bytes!("../../../../tests/goldens/counts.csv");
+
+/// A row of `counts.csv`, whose script says what the columns are.
+#[derive(Deserialize)]
+pub struct Counts {
+    pub model: String,
+    pub source: String,
+    pub image: usize,
+    pub parameters: usize,
+    pub auxiliary_parameters: usize,
+    pub multiply_adds: u64,
+    pub activations: u64,
+}
+
+/// What the reference models cost.
+pub fn counts() -> Vec<Counts> {
+    let rows = csv::Reader::from_reader(COUNTS).into_deserialize();
+    rows.collect::<Result<_, _>>().unwrap()
+}
 
 /// Networks with more parameters are tested on demand.
 const LARGE: usize = 40_000_000;
