@@ -385,6 +385,18 @@ def vgg11_lrn(classes):
     return network
 
 
+def vgg11_prelu(classes):
+    """torchvision's, in which every channel of every rectifier learns its slope."""
+    network = torchvision.models.vgg11(num_classes=classes)
+    for layers in (network.features, network.classifier):
+        for index, layer in enumerate(layers):
+            if isinstance(layer, nn.ReLU):
+                before = layers[index - 1]
+                channels = before.out_channels if layers is network.features else before.out_features
+                layers[index] = nn.PReLU(channels)
+    return network
+
+
 def vgg16_c(build):
     """Configuration D of torchvision, with 1x1 convolutions where it is C."""
 
@@ -635,6 +647,7 @@ NETWORKS = {
 
 # Networks with an option of a recipe's `[model]`, by name and option.
 VARIANTS = {
+    ("vgg11", "prelu"): paper(vgg11_prelu, "He et al. 2015 (rectifiers) section 2.1, torchvision's", 224, 32, 1000),
     ("resnet20", "prelu"): paper(
         lambda classes: with_prelu(CifarResNet(3, classes=classes)), "He et al. 2015 (rectifiers) section 2.1"
     ),

@@ -30,7 +30,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{
-    BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm, MaxPool2d,
+    BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm, MaxPool2d, Rectifier,
+    RectifierKind,
 };
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
@@ -67,6 +68,7 @@ const fn table1(kernels: [&'static [usize]; 5]) -> VggConfig {
     VggConfig {
         kernels,
         norm: Norm::None,
+        activation: RectifierKind::Relu,
         dropout: 0.5,
         channels: 3,
         classes: 1000,
@@ -99,6 +101,8 @@ pub struct VggConfig {
     pub kernels: [&'static [usize]; 5],
     /// What normalises.
     pub norm: Norm,
+    /// What rectifies.
+    pub activation: RectifierKind,
     /// Share of the hidden features that training drops.
     pub dropout: f64,
     /// Channels of the images.
@@ -126,10 +130,11 @@ impl NetworkConfig for VggConfig {
 
     fn init(&self, init: &mut Init) -> Vgg {
         init.paper(Initialization::HeFanOut, None);
+        init.behind(self.activation);
         let mut channels = self.channels;
         let mut stages = Vec::with_capacity(WIDTHS.len());
         for (kernels, width) in self.kernels.into_iter().zip(WIDTHS) {
-            stages.push(Stage::new(channels, width, kernels, self.norm, init));
+            stages.push(Stage::new(self, channels, width, kernels, init));
             channels = width;
         }
         init.paper(Initialization::Gaussian(0.01), None);
@@ -139,10 +144,16 @@ impl NetworkConfig for VggConfig {
                 .then(|| LocalResponseNorm::new(LocalResponseNorm::KRIZHEVSKY)),
             pool: MaxPool2d::new(2, 2, 0),
             fc1: Linear::new(SEEN.values(channels), HIDDEN, init),
+            rectifier1: Rectifier::new(self.activation, HIDDEN, init),
             fc2: Linear::new(HIDDEN, HIDDEN, init),
+            rectifier2: Rectifier::new(self.activation, HIDDEN, init),
             dropout: Dropout::new(self.dropout),
             fc3: Linear::new(HIDDEN, self.classes, init),
         }
+    }
+
+    fn activation(&mut self) -> Option<&mut RectifierKind> {
+        Some(&mut self.activation)
     }
 
     fn dropout(&mut self) -> Option<&mut f64> {
@@ -157,7 +168,9 @@ pub struct Vgg {
     response_norm: Option<LocalResponseNorm>,
     pool: MaxPool2d,
     fc1: Linear,
+    rectifier1: Rectifier,
     fc2: Linear,
+    rectifier2: Rectifier,
     dropout: Dropout,
     fc3: Linear,
 }
@@ -181,8 +194,9 @@ impl Network for Vgg {
     }
 
     fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
-        let x = self.dropout.forward(self.fc1.forward_relu(rows)); // [n, 4096]
-        let x = self.dropout.forward(self.fc2.forward_relu(x)); // [n, 4096]
+        let x = self.rectifier1.forward(self.fc1.forward(rows)); // [n, 4096]
+        let x = self.fc2.forward(self.dropout.forward(x)); // [n, 4096]
+        let x = self.dropout.forward(self.rectifier2.forward(x));
         self.fc3.forward(x)
     }
 
@@ -195,10 +209,17 @@ impl Network for Vgg {
                 let before = &self.stages[..index(stage)];
                 let stages: usize = before.iter().map(Stage::pytorch_layers).sum();
                 let layers = index(layer) * self.stages[0].layers[0].pytorch_layers();
-                let place = stages + layers + usize::from(*kind == "norm");
+                let place = match *kind {
+                    "conv" => 0,
+                    "norm" => 1,
+                    _ => self.stages[0].layers[0].pytorch_layers() - 1,
+                };
+                let place = stages + layers + place;
                 format!("features.{place}.{name}")
             }
             ["fc1", name] => format!("classifier.0.{name}"),
+            ["rectifier1", name] => format!("classifier.1.{name}"),
+            ["rectifier2", name] => format!("classifier.4.{name}"),
             ["fc2", name] => format!("classifier.3.{name}"),
             ["fc3", name] => format!("classifier.6.{name}"),
             _ => path.to_owned(),
@@ -214,16 +235,16 @@ struct Stage {
 
 impl Stage {
     fn new(
+        config: &VggConfig,
         mut channels: usize,
         width: usize,
         kernels: &[usize],
-        norm: Norm,
         init: &mut Init,
     ) -> Self {
         let mut layers = Vec::with_capacity(kernels.len());
         for &kernel in kernels {
             let conv = Conv2dConfig::square(channels, width, kernel);
-            layers.push(Layer::new(conv.same_padding().with_bias(), norm, init));
+            layers.push(Layer::new(config, conv.same_padding().with_bias(), init));
             channels = width;
         }
         Self { layers }
@@ -244,21 +265,23 @@ impl Stage {
 struct Layer {
     conv: Conv2d,
     norm: Option<BatchNorm>,
+    rectifier: Rectifier,
 }
 
 impl Layer {
-    fn new(conv: Conv2dConfig, norm: Norm, init: &mut Init) -> Self {
+    fn new(config: &VggConfig, conv: Conv2dConfig, init: &mut Init) -> Self {
         Self {
             conv: conv.init(init),
-            norm: (norm == Norm::Batch).then(|| BatchNorm::new(conv.filters, init)),
+            norm: (config.norm == Norm::Batch).then(|| BatchNorm::new(conv.filters, init)),
+            rectifier: Rectifier::new(config.activation, conv.filters, init),
         }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.norm {
-            Some(norm) => norm.forward_relu(self.conv.forward(x)),
-            None => self.conv.forward_relu(x),
-        }
+        self.rectifier.after(None, |finish| match &self.norm {
+            Some(norm) => norm.forward_with(self.conv.forward(x), finish),
+            None => self.conv.forward_with(x, finish.activation),
+        })
     }
 
     fn pytorch_layers(&self) -> usize {
