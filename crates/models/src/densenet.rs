@@ -33,7 +33,9 @@ use crate::layers::{
     AvgPool2d, BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, NormReluConv, concat,
 };
 use crate::resnet::StemKind;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, gradient_checkpointing,
+};
 
 /// Table 1, 121 layers.
 pub const DENSENET121: DenseNetConfig = imagenet(32, &[6, 12, 24, 16]);
@@ -175,7 +177,8 @@ impl Network for DenseNet {
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = tap.at("stem", self.stem.forward(images));
         for (index, block) in self.blocks.iter().enumerate() {
-            x = tap.at(&format!("block{}", index + 1), block.forward(x));
+            x = gradient_checkpointing::block(block, x, DenseBlock::forward);
+            x = tap.at(&format!("block{}", index + 1), x);
             if let Some(transition) = self.transitions.get(index) {
                 x = tap.at(&format!("transition{}", index + 1), transition.forward(x));
             }

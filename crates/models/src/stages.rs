@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::Tap;
+use crate::{Tap, gradient_checkpointing};
 
 /// What a stage repeats.
 pub(crate) trait Block: Module {
@@ -80,7 +80,7 @@ pub(crate) fn build<B: Module>(
 
 /// The stages one after the other, counted from `first` on; taps after each block, as in
 /// `stage1.block0`.
-pub(crate) fn forward<B: Block>(
+pub(crate) fn forward<B: Block + 'static>(
     stages: &[Stage<B>],
     first: usize,
     mut x: Tensor<4>,
@@ -89,7 +89,7 @@ pub(crate) fn forward<B: Block>(
     for (stage, Stage { blocks }) in stages.iter().enumerate() {
         for (index, block) in blocks.iter().enumerate() {
             let place = format!("stage{}.block{index}", first + stage);
-            x = tap.at(&place, block.forward(x));
+            x = tap.at(&place, gradient_checkpointing::block(block, x, B::forward));
         }
     }
     x

@@ -33,7 +33,9 @@ use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm, MaxPool2d, Rectifier,
     RectifierKind,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, gradient_checkpointing,
+};
 
 /// Table 1, A.
 pub const VGG11: VggConfig = table1([&[3], &[3], &[3, 3], &[3, 3], &[3, 3]]);
@@ -180,7 +182,7 @@ impl Network for Vgg {
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = images;
         for (index, stage) in self.stages.iter().enumerate() {
-            x = stage.forward(x);
+            x = gradient_checkpointing::block(stage, x, Stage::forward);
             if let (0, Some(norm)) = (index, &self.response_norm) {
                 x = norm.forward(x);
             }
@@ -196,8 +198,8 @@ impl Network for Vgg {
     fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
         let x = self.rectifier1.forward(self.fc1.forward(rows)); // [n, 4096]
         let x = self.fc2.forward(self.dropout.forward(x)); // [n, 4096]
-        let x = self.dropout.forward(self.rectifier2.forward(x));
-        self.fc3.forward(x)
+        let x = self.rectifier2.forward(x);
+        self.fc3.forward(self.dropout.forward(x))
     }
 
     /// torchvision's, which counts every layer.

@@ -15,7 +15,10 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{Dropout, Linear, NormOptions, flatten};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Seen, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Seen, Tap,
+    gradient_checkpointing,
+};
 use module::{Branch, BranchConfig, InceptionModule, ModuleConfig, index};
 
 /// Which paper's table.
@@ -175,8 +178,10 @@ impl Network for Inception {
     /// Taps after each module, at its name in the paper, and after the layers before the first, as
     /// in `stem` and `3a`.
     fn features(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<4> {
-        let modules = self.modules.iter();
-        modules.fold(images, |x, module| tap.at(&module.place, module.forward(x)))
+        self.modules.iter().fold(images, |x, module| {
+            let x = gradient_checkpointing::block(module, x, InceptionModule::forward);
+            tap.at(&module.place, x)
+        })
     }
 
     fn seen(&self) -> Seen {

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::activation::{prelu, relu};
-use kernels::{Activation, Finish};
+use kernels::{Activation, Finish, profile};
 use serde::{Deserialize, Serialize};
 
 use super::elementwise;
@@ -55,7 +55,7 @@ impl Rectifier {
             let slopes = weight.lazy_shape().num_elements();
             return trace::pointwise(x, LayerKind::PRelu, Some(weight.id), slopes);
         }
-        prelu(x, weight.val())
+        profile::within(weight.id.val(), || prelu(x, weight.val()))
     }
 
     /// What `layer` makes, with the residual added, rectified: `layer` is asked to add, and to rectify
