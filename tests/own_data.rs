@@ -3,6 +3,9 @@
 mod support;
 
 use std::f32::consts::PI;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
 
 use support::{Place, RunFolder, images_and_labels, png};
 
@@ -156,6 +159,50 @@ fn folders_of_images_train_and_their_classes_have_names() {
     assert_learnt(&place, &run);
     let predicted = place.train("predict --run run mine/test/lying/97.png --format json");
     assert_eq!(predicted.is(0).json()[0]["class"], "lying");
+    draws_where_a_class_is(&place);
+}
+
+/// On an image whose left half lies and whose right half stands.
+fn draws_where_a_class_is(place: &Place) {
+    const HALF: usize = 4 * SIDE;
+    let both = (0..HALF * 2 * HALF).map(|at| {
+        let (row, column) = (at / (2 * HALF), at % (2 * HALF));
+        let across = if column < HALF { row } else { column };
+        (127.5 + 127.5 * (PI / 2.0 * across as f32 + 1.0).sin()) as u8
+    });
+    place.write("both.png", png(2 * HALF, HALF, &both.collect::<Vec<_>>()));
+    for (class, is_left) in [("lying", true), ("0", true), ("standing", false)] {
+        let line = format!("predict --run run --dense --heatmap seen.png --class {class} both.png");
+        place.train(&line).is(0).says("map     8x16 places");
+        let [left, right] = greens(&place.path("seen.png"));
+        assert_eq!(left > right, is_left, "{class}: {left} and {right}");
+    }
+    place
+        .train("predict --run run --dense --heatmap seen.png --class lyng both.png")
+        .is(2)
+        .says("error: the network has no class `lyng`\n\nhint: did you mean `lying`?");
+    place
+        .train("predict --run run --dense --heatmap seen.png --class 2 both.png")
+        .is(2)
+        .says("error: the network has no class `2`\n\nhint: name one of its classes, or give a number from 0 to 1");
+    place
+        .train("predict --run run --dense --heatmap nowhere/seen.png both.png")
+        .is(1)
+        .says("error: cannot write the heatmap");
+}
+
+/// The mean green of the left and the right half of a PNG file, which is the more the higher the map is.
+fn greens(path: &Path) -> [f64; 2] {
+    let file = BufReader::new(File::open(path).unwrap());
+    let mut reader = png::Decoder::new(file).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut pixels).unwrap();
+    let (width, height) = (info.width as usize, info.height as usize);
+    let mut sums = [0.0; 2];
+    for (at, pixel) in pixels.chunks_exact(3).enumerate() {
+        sums[usize::from(at % width >= width / 2)] += f64::from(pixel[1]);
+    }
+    sums.map(|sum| sum / (width / 2 * height) as f64)
 }
 
 /// Its header is whole, so that it shows only when it is wanted: the run stops, and no other image takes its place.

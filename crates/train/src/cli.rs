@@ -231,6 +231,15 @@ pub struct PredictArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub network: NetworkArgs,
+    /// Slide the network over the whole image, as large as it is, and average its scores
+    #[arg(long)]
+    pub dense: bool,
+    /// PNG file to draw into where the network sees the class
+    #[arg(long, value_name = "FILE", requires = "dense")]
+    pub heatmap: Option<PathBuf>,
+    /// Name or number of the class that is drawn [default: the most probable]
+    #[arg(long, value_name = "CLASS", requires = "heatmap")]
+    pub class: Option<String>,
     /// How many classes to show
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = at_least_one, allow_negative_numbers = true)]
     pub top: usize,
@@ -534,6 +543,8 @@ mod tests {
             "train eval --model resnet20 --weights a --dataset cifar10 --checkpoint best",
             "train eval --run runs/a --std 0.2,0",
             "train predict --run runs/a",
+            "train predict --run runs/a --heatmap b.png c.png",
+            "train predict --run runs/a --dense --class 3 c.png",
             "train bench",
             "train bench --model resnet20 --mode test",
             "train fetch",

@@ -17,6 +17,7 @@ pub mod error;
 pub mod evaluate;
 pub mod fault;
 pub mod files;
+pub mod heatmap;
 pub mod journal;
 pub mod lab;
 mod loss;

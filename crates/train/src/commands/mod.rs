@@ -3,6 +3,7 @@
 mod bench;
 mod blueprint;
 mod check;
+mod dense;
 mod describe;
 mod eval;
 mod fetch;

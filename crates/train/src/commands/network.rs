@@ -4,7 +4,7 @@ use std::path::Path;
 
 use data::{Opened, Pipeline, Size};
 use models::weights::Weights;
-use models::{Architecture, Init, Model, registry};
+use models::{Architecture, ConfigError, Init, Model, registry};
 
 use crate::checkpoint;
 use crate::cli::{CheckpointChoice, NetworkArgs};
@@ -60,6 +60,23 @@ impl Network {
     ///
     /// With exit code 2, where it does not.
     pub fn check(&self, size: Size) -> Result<(), Error> {
+        self.check_by(size, Architecture::check)
+    }
+
+    /// Checks that the network makes a map of images of `size`.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where it does not.
+    pub fn check_map(&self, size: Size) -> Result<(), Error> {
+        self.check_by(size, Architecture::check_map)
+    }
+
+    fn check_by(
+        &self,
+        size: Size,
+        check: fn(&Architecture, [usize; 2]) -> Result<(), ConfigError>,
+    ) -> Result<(), Error> {
         let misfit = |cause: Box<dyn std::error::Error + Send + Sync>| {
             Error::usage("the network does not fit the images")
                 .because(cause)
@@ -70,9 +87,7 @@ impl Network {
             let cause = format!("expected images of {expected} channels, found {found}");
             return Err(misfit(cause.into()));
         }
-        (self.architecture)
-            .check([size.height, size.width])
-            .map_err(|error| misfit(error.into()))
+        check(&self.architecture, [size.height, size.width]).map_err(|error| misfit(error.into()))
     }
 }
 

@@ -5,17 +5,21 @@ use data::random::{self, Purpose};
 use serde::Serialize;
 
 use super::network::Network;
-use super::{print_json, start_threads};
+use super::{dense, print_json, start_threads};
 use crate::cli::{Format, PredictArgs};
 use crate::error::Error;
 use crate::streams::print_line;
 use crate::{device, evaluate};
 
+/// A class, and how probable it is.
 #[derive(Serialize)]
-struct Prediction<'a> {
-    index: usize,
-    class: &'a str,
-    score: f64,
+pub struct Prediction<'a> {
+    /// Its number.
+    pub index: usize,
+    /// Its name.
+    pub class: &'a str,
+    /// Its probability.
+    pub score: f64,
 }
 
 /// Prints the classes with the highest probability.
@@ -23,6 +27,9 @@ pub fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let chosen = device::choose(&arguments.machine.device)?;
     start_threads(arguments.machine.threads);
     let network = Network::load(&arguments.network, None, &chosen)?;
+    if arguments.dense {
+        return dense::run(&network, arguments, &chosen.device);
+    }
     let image = read(arguments, &network)?;
     let size = image.size;
     network.check(size)?;
@@ -52,7 +59,8 @@ fn read(arguments: &PredictArgs, network: &Network) -> Result<data::Image, Error
     network.preprocessing.apply(image, &mut rng).map_err(cannot)
 }
 
-fn best<'a>(probabilities: &[f64], classes: &'a [String], count: usize) -> Vec<Prediction<'a>> {
+/// The `count` most probable classes.
+pub fn best<'a>(probabilities: &[f64], classes: &'a [String], count: usize) -> Vec<Prediction<'a>> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| {
         probabilities[b]
@@ -70,7 +78,8 @@ fn best<'a>(probabilities: &[f64], classes: &'a [String], count: usize) -> Vec<P
         .collect()
 }
 
-fn print(arguments: &PredictArgs, predictions: &[Prediction<'_>]) -> Result<(), Error> {
+/// Prints predictions in the format that the command line asks for.
+pub fn print(arguments: &PredictArgs, predictions: &[Prediction<'_>]) -> Result<(), Error> {
     match arguments.format {
         Format::Json => print_json(&predictions),
         Format::Text => {

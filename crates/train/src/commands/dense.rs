@@ -1,0 +1,108 @@
+//! `train predict --dense`: what a network sees in an image of any size, and where.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData, s};
+use data::random::{self, Purpose};
+use data::{Image, Pixels};
+use image::{ImageFormat, Rgb, RgbImage};
+use models::layers::global_average;
+
+use super::network::Network;
+use super::predict;
+use crate::cli::PredictArgs;
+use crate::error::Error;
+use crate::heatmap::{self, Map};
+use crate::streams::say;
+use crate::{evaluate, files, suggest};
+
+/// Prints the classes of the averaged map, and draws the map of one of them.
+pub fn run(network: &Network, arguments: &PredictArgs, device: &Device) -> Result<(), Error> {
+    let wanted = match &arguments.class {
+        Some(class) => Some(class_of(class, &network.classes)?),
+        None => None,
+    };
+    let cannot = |error| Error::failure("cannot read the image").explained_by(error);
+    let photograph = data::read_image(&arguments.image, network.size.channels).map_err(cannot)?;
+    // Evaluation has no random transforms: the stream is asked for nothing.
+    let mut rng = random::stream(0, Purpose::Augment, 0, 0);
+    let image = network.preprocessing.apply(photograph.clone(), &mut rng);
+    let map = map_of(network, image.map_err(cannot)?, device)?;
+    let [_, _, height, width] = map.dims();
+    say(format_args!("map     {height}x{width} places"));
+    let scores = values(global_average(map.clone()));
+    let found = predict::best(&evaluate::softmax(&scores), &network.classes, arguments.top);
+    if let Some(path) = &arguments.heatmap {
+        let class = wanted.unwrap_or(found[0].index);
+        let extent = network.model.seen().extent();
+        draw(path, &photograph, &scores_of(class, map), extent)?;
+        say(format_args!(
+            "heatmap {}: {}",
+            path.display(),
+            network.classes[class]
+        ));
+    }
+    predict::print(arguments, &found)
+}
+
+/// A class by its number or its name.
+fn class_of(wanted: &str, classes: &[String]) -> Result<usize, Error> {
+    let named = classes.iter().position(|class| class == wanted);
+    let number: Option<usize> = wanted.parse().ok();
+    let numbered = number.filter(|index| *index < classes.len());
+    named.or(numbered).ok_or_else(|| {
+        let error = Error::usage(format!("the network has no class `{wanted}`"));
+        let names = classes.iter().map(String::as_str);
+        let near = number.is_none().then(|| suggest::nearest(wanted, names));
+        match near.flatten() {
+            Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
+            None => error.with_hint(format!(
+                "name one of its classes, or give a number from 0 to {}",
+                classes.len() - 1
+            )),
+        }
+    })
+}
+
+fn map_of(network: &Network, image: Image, device: &Device) -> Result<Tensor<4>, Error> {
+    let size = image.size;
+    network.check_map(size)?;
+    let shape = [1, size.channels, size.height, size.width];
+    let image = TensorData::new(image.into_f32(), shape);
+    Ok(network.model.forward_map(Tensor::from_data(image, device)))
+}
+
+fn values<const D: usize>(scores: Tensor<D>) -> Vec<f32> {
+    let scores = scores.into_data().convert::<f32>();
+    scores.try_to_vec().expect("converted to f32")
+}
+
+/// The scores of a class at each place of a map `[1, classes, h, w]`.
+fn scores_of(class: usize, map: Tensor<4>) -> Map {
+    let [_, _, height, width] = map.dims();
+    let scores = values(map.slice(s![.., class..=class, .., ..]));
+    Map::from_vec(width as u32, height as u32, scores).expect("a value a place")
+}
+
+fn draw(path: &Path, photograph: &Image, map: &Map, extent: usize) -> Result<(), Error> {
+    let drawn = heatmap::draw(&as_rgb(photograph), map, extent);
+    let mut png = Cursor::new(Vec::new());
+    drawn
+        .write_to(&mut png, ImageFormat::Png)
+        .expect("memory takes an image");
+    files::replace(path, png.get_ref())
+        .map_err(|error| Error::failure("cannot write the heatmap").because(error))
+}
+
+fn as_rgb(image: &Image) -> RgbImage {
+    let Pixels::U8(bytes) = &image.pixels else {
+        unreachable!("image files are read as bytes")
+    };
+    let size = image.size;
+    let plane = |channel: usize| channel.min(size.channels - 1) * size.plane();
+    RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
+        let place = y as usize * size.width + x as usize;
+        Rgb([0, 1, 2].map(|channel| bytes[plane(channel) + place]))
+    })
+}
