@@ -30,7 +30,8 @@ impl Default for NormOptions {
 /// Batch normalisation over `[n, channels, h, w]` (Ioffe and Szegedy 2015, arXiv:1502.03167).
 ///
 /// On an autodiff device it normalises by the batch and moves its running statistics; on any other
-/// (after `model.valid()`) it normalises by the running statistics. The running variance averages
+/// (after `model.valid()`), or where its scale is frozen, it normalises by the running statistics: a
+/// frozen part of a network computes in training what it computes in evaluation. The running variance averages
 /// the *unbiased* variance of the batches, as PyTorch's does.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
@@ -82,12 +83,13 @@ impl BatchNorm {
         if trace::is_active() {
             return self.trace(images, finish);
         }
-        if images.device().is_autodiff() {
+        let weight = self.weight.val();
+        if images.device().is_autodiff() && weight.is_require_grad() {
             self.forward_train(images, finish)
         } else {
             batch_norm(
                 images,
-                self.weight.val(),
+                weight,
                 self.bias.val(),
                 self.running_mean.value(),
                 self.running_var.value(),

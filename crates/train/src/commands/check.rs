@@ -10,6 +10,7 @@ use crate::datasets;
 use crate::error::Error;
 use crate::plan::Circumstances;
 use crate::recipe::{Dataset, RecipeFile, Transform};
+use crate::start;
 use crate::streams::print_line;
 
 #[derive(Serialize)]
@@ -27,11 +28,13 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
     let config = configs::find(&arguments.config)?;
     let file = with_names(|names| RecipeFile::read(&config, &arguments.set, names))?;
     let architecture = architecture(&file)?;
+    start::check_parts(&file, &architecture)?;
     let here = Circumstances {
         device: "cpu".into(),
         workers: 1,
         threads: cores(),
         initialization: architecture.initialization(),
+        init_sha256: String::new(),
     };
     check_declared(&file, &architecture, &here)?;
     let recipe = &file.recipe;

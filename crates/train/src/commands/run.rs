@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
-use models::weights::Weights;
 use models::{Architecture, Description, Init, Model};
 
 use super::{cores, start_threads, with_names};
@@ -27,6 +26,7 @@ use crate::recipe::{Dataset, Optimizer, RecipeFile, Transform};
 use crate::record::Record;
 use crate::report;
 use crate::sgd::Sgd;
+use crate::start;
 use crate::streams::say;
 use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
 use crate::{configs, datasets};
@@ -40,6 +40,7 @@ const QUEUE: usize = 4;
 pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
     let file = read_recipe(arguments)?;
     let architecture = architecture(&file)?;
+    start::check_parts(&file, &architecture)?;
     let device = device::choose(&arguments.device)?;
     let threads = start_threads(arguments.threads);
     let here = Circumstances {
@@ -49,6 +50,7 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
             .unwrap_or_else(|| default_workers(&device)),
         threads,
         initialization: architecture.initialization(),
+        init_sha256: init_sha256(&file)?,
     };
     check_declared(&file, &architecture, &here)?;
     let folder = run_folder(arguments, &file);
@@ -106,6 +108,17 @@ pub fn architecture(file: &RecipeFile) -> Result<Architecture, Error> {
             _ => "model".to_owned(),
         };
         file.error(&path, Fault::invalid(error.to_string()))
+    })
+}
+
+/// The hash of the weights that a recipe starts from: other weights are another run.
+fn init_sha256(file: &RecipeFile) -> Result<String, Error> {
+    let Some(init) = &file.recipe.init else {
+        return Ok(String::new());
+    };
+    files::sha256(&init.weights).map_err(|error| {
+        let path = init.weights.display();
+        Error::failure(format!("cannot start from `{path}`")).because(error)
     })
 }
 
@@ -302,6 +315,8 @@ fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data
 struct Beginning {
     state: State,
     resumed: bool,
+    /// What the user may not expect of how it begins.
+    notes: Vec<String>,
 }
 
 /// Begins the run in its folder, or finds the checkpoint in it to go on from. Where its initial state cannot be made, it
@@ -314,9 +329,12 @@ fn begin_or_resume(
     device: &Choice,
 ) -> Result<Beginning, Error> {
     let begin = || -> Result<Beginning, Error> {
+        let device = device.device.clone().autodiff();
+        let start::Start { model, notes } = start::Start::new(plan, architecture, &device)?;
         Ok(Beginning {
-            state: initial(plan, architecture, device)?,
+            state: initial(plan, model),
             resumed: false,
+            notes,
         })
     };
     let path = folder.join(report::PLAN);
@@ -363,6 +381,7 @@ fn begin_or_resume(
     Ok(Beginning {
         state: restored(plan, architecture, device, checkpoint)?,
         resumed: true,
+        notes: Vec::new(),
     })
 }
 
@@ -410,7 +429,11 @@ fn train(
             gpus: device::compiled_gpus(),
         },
     };
-    let Beginning { state, resumed } = beginning;
+    let Beginning {
+        state,
+        resumed,
+        notes,
+    } = beginning;
     introduce(plan, architecture, prepared.input, device);
     let mut record = if resumed {
         Record::resume(folder, state.step, about)
@@ -420,7 +443,7 @@ fn train(
         Record::create(folder, about)
     }
     .map_err(unwritable)?;
-    for event in opening(plan, resumed, state.step) {
+    for event in opening(plan, resumed, state.step, notes) {
         record.add(&event).map_err(unwritable)?;
     }
 
@@ -458,25 +481,15 @@ fn train(
     }
 }
 
-fn initial(plan: &Plan, architecture: &Architecture, device: &Choice) -> Result<State, Error> {
-    let model = fresh(plan, architecture, device);
-    let model = match &plan.init {
-        None => model,
-        Some(path) => Weights::read(path)
-            .and_then(|weights| weights.load_into(model))
-            .map_err(|error| {
-                Error::failure(format!("cannot start from `{}`", path.display()))
-                    .explained_by(error)
-            })?,
-    };
-    Ok(State {
+fn initial(plan: &Plan, model: Model) -> State {
+    State {
         step: 0,
         sgd: optimizer(plan),
         ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
         best: None,
         tally: Tally::default(),
         model,
-    })
+    }
 }
 
 fn restored(
@@ -485,16 +498,11 @@ fn restored(
     device: &Choice,
     checkpoint: Checkpoint,
 ) -> Result<State, Error> {
-    let model = fresh(plan, architecture, device);
+    let model = start::drawn(plan, architecture, &device.device.clone().autodiff());
     let decay = plan.ema.as_ref().map(|ema| ema.decay);
     checkpoint
         .restore(model, optimizer(plan), decay)
         .map_err(|reason| Error::failure("cannot go on from the checkpoint").because(reason))
-}
-
-fn fresh(plan: &Plan, architecture: &Architecture, device: &Choice) -> Model {
-    let device = device.device.clone().autodiff();
-    architecture.init(&mut Init::new(&device, plan.initialization, plan.seed))
 }
 
 fn optimizer(plan: &Plan) -> Sgd {
@@ -518,7 +526,7 @@ fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device
         progress::grouped(described.parameters as u64),
         progress::grouped(described.multiply_adds),
         match &plan.init {
-            Some(path) => format!("from `{}`", path.display()),
+            Some(init) => format!("from `{}`", init.weights.display()),
             None => format!("drawn: {}", plan.initialization),
         }
     ));
@@ -545,7 +553,7 @@ fn remove_journal(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn opening(plan: &Plan, resumed: bool, step: u64) -> Vec<Event> {
+fn opening(plan: &Plan, resumed: bool, step: u64, notes: Vec<String>) -> Vec<Event> {
     let (time, device, threads) = (journal::now(), plan.device.clone(), plan.threads);
     if resumed {
         return vec![Event::Resume(Resume {
@@ -561,12 +569,8 @@ fn opening(plan: &Plan, resumed: bool, step: u64) -> Vec<Event> {
         device,
         threads,
     });
-    let notes = plan.notes.iter().map(|text| {
-        Event::Note(Note {
-            step,
-            text: text.clone(),
-        })
-    });
+    let notes = plan.notes.iter().cloned().chain(notes);
+    let notes = notes.map(|text| Event::Note(Note { step, text }));
     std::iter::once(start).chain(notes).collect()
 }
 
