@@ -38,6 +38,10 @@ pub enum Command {
     Eval(EvalArgs),
     /// Classify one image
     Predict(PredictArgs),
+    /// Write what flows inside a network for a dataset's images
+    Features(FeaturesArgs),
+    /// Write a network's weights for PyTorch, or for Kiln
+    Convert(ConvertArgs),
     /// List the networks
     List(ListArgs),
     /// Show a network layer by layer
@@ -163,7 +167,7 @@ pub enum Mode {
 #[derive(Debug, Args)]
 pub struct NetworkArgs {
     /// Folder of a run, which knows its network, dataset and preprocessing
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present = "model")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present_any = ["model", "weights"])]
     pub run: Option<PathBuf>,
     /// Which of the run's checkpoints
     #[arg(long, value_name = "WHICH", conflicts_with_all = ["model", "weights"])]
@@ -171,8 +175,8 @@ pub struct NetworkArgs {
     /// Network, as `train list` names it
     #[arg(long, value_name = "NAME", requires = "weights")]
     pub model: Option<String>,
-    /// Weights of the named network: .safetensors, or a PyTorch file with its own keys
-    #[arg(long, value_name = "FILE", requires = "model")]
+    /// Weights: .safetensors, or a PyTorch file with its own keys; a model file that Kiln wrote names its network
+    #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
     /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406
     #[arg(long, value_name = "X,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
@@ -241,6 +245,61 @@ pub struct PredictArgs {
     /// How to print the result
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// The flags of `train features`.
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// Part of the network whose output is written, for example stage3
+    #[arg(long, value_name = "PLACE")]
+    pub at: String,
+    /// Safetensors file that is written: `features` [N, C, H, W] and `labels` [N]
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Write the mean of each channel alone: `features` [N, C]
+    #[arg(long)]
+    pub pool: bool,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub network: NetworkArgs,
+    /// Dataset, in place of the run's
+    #[arg(long, value_name = "NAME", required_unless_present = "run")]
+    pub dataset: Option<String>,
+    /// Part of the dataset
+    #[arg(long, value_name = "SPLIT", default_value = "train")]
+    pub split: Split,
+    /// Images at a time
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `train convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub network: NetworkArgs,
+    /// What is written: a name that ends in .safetensors
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// The flags of `train list`.

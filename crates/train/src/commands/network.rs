@@ -1,4 +1,5 @@
-//! The network of `eval` and `predict`: a run's, or a named one with weights of anywhere.
+//! The network of `eval`, `predict`, `features` and `convert`: a run's, that of a model file, or a named
+//! one with weights of anywhere.
 
 use std::path::Path;
 
@@ -11,13 +12,18 @@ use crate::cli::{CheckpointChoice, NetworkArgs};
 use crate::device::Choice;
 use crate::error::Error;
 use crate::network::{self, Card};
+use crate::recipe;
 use crate::suggest;
 use crate::train::MODEL;
 use crate::{preprocess, report};
 
 /// A network that is ready for evaluation.
 pub struct Network {
+    /// The network and its options.
+    named: recipe::Model,
     architecture: Architecture,
+    /// Optimizer updates behind its weights, as far as that is known.
+    step: u64,
     /// With its weights, on the device.
     pub model: Model,
     /// The names of its classes.
@@ -43,6 +49,7 @@ impl Network {
         let mut network = match (&arguments.run, &arguments.model, &arguments.weights) {
             (Some(folder), _, _) => of_run(folder, arguments.checkpoint, device)?,
             (None, Some(name), Some(weights)) => named(name, weights, opened, device)?,
+            (None, None, Some(weights)) => of_file(weights, device)?,
             _ => {
                 return Err(Error::usage("no network is named")
                     .with_hint("name a run by `--run DIR`, or `--model NAME --weights FILE`"));
@@ -52,6 +59,17 @@ impl Network {
             network.preprocessing = normalize;
         }
         Ok(network)
+    }
+
+    /// What a model file says of it.
+    pub fn card(&self) -> Card {
+        Card {
+            model: self.named.clone(),
+            classes: self.classes.clone(),
+            size: self.size,
+            preprocessing: self.preprocessing.clone(),
+            step: self.step,
+        }
     }
 
     /// Checks that the network takes images of `size`, which they have after preprocessing.
@@ -101,17 +119,24 @@ fn of_run(
             _ => error.with_hint(format!("is `{}` the folder of a run?", folder.display())),
         });
     }
-    let (weights, card) = network::read(&path)?;
+    of_file(&path, device)
+}
+
+fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
+    let (weights, card) = network::read(path)?;
+    let architecture = card.architecture()?;
     let Card {
+        model,
         classes,
         size,
         preprocessing,
-        ..
-    } = card.clone();
-    let architecture = card.architecture()?;
+        step,
+    } = card;
     Ok(Network {
-        model: loaded(&architecture, &weights, &path, device)?,
+        model: loaded(&architecture, weights, path, device)?,
+        named: model,
         architecture,
+        step,
         classes,
         size,
         preprocessing,
@@ -140,8 +165,10 @@ fn named(
     };
     let architecture = published.with_classes(classes.len());
     Ok(Network {
-        model: loaded(&architecture, &weights, path, device)?,
+        model: loaded(&architecture, weights, path, device)?,
+        named: name.to_owned().into(),
         architecture,
+        step: 0,
         classes,
         size,
         preprocessing: Pipeline::default(),
@@ -158,14 +185,14 @@ pub fn unknown(name: &str) -> Error {
 }
 
 fn read(path: &Path) -> Result<Weights, Error> {
-    Weights::read(path).map_err(|error| {
+    network::read_weights(path).map_err(|error| {
         Error::failure(format!("cannot use weights `{}`", path.display())).explained_by(error)
     })
 }
 
 fn loaded(
     architecture: &Architecture,
-    weights: &Weights,
+    weights: Weights,
     path: &Path,
     device: &Choice,
 ) -> Result<Model, Error> {
