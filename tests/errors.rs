@@ -84,6 +84,8 @@ fn what_is_typed_wrong() {
             "--config small.toml --set validation.images=0",
             "--config small.toml --set log.every=0",
             "--config small.toml --set eval.batch=0",
+            "--config small.toml --set model=nin --set gradient_checkpointing=true",
+            "bench --model lenet5 --gradient-checkpointing",
             "--config small.toml --set checkpoint.keep=0",
             "--config small.toml --set augment.train.0.random_crop.size=0",
             "--config small.toml --set length={steps=3,epochs=1}",

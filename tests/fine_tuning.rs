@@ -107,9 +107,11 @@ fn what_is_frozen_comes_out_as_it_went_in() {
 #[test]
 fn a_run_with_frozen_parts_that_is_killed_ends_in_the_same_bytes() {
     let place = place();
-    let line =
-        "--config own.toml --set init=donor.safetensors --set freeze=[\"stage1\",\"fc.bias\"]";
+    let line = "--config own.toml --set init=donor.safetensors --set freeze=[\"stem\",\"stage1\",\"fc.bias\"]";
     let whole = place.finished_run("whole", line);
+    let again = format!("{line} --set gradient_checkpointing=true");
+    let again = place.finished_run("again", &again);
+    assert!(again.bytes("model.safetensors") == whole.bytes("model.safetensors"));
     let mut running = place.start(&format!("{line} --run-dir cut"));
     let run = place.run("cut");
     running.wait_until(|| run.has_reached("checkpoint", 2));

@@ -1,8 +1,9 @@
 //! The parameters of a network, by path and role.
 
 use std::collections::BTreeSet;
+use std::iter;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 
 /// What a tensor of a network is for.
@@ -132,15 +133,24 @@ pub fn freeze<M: Module>(model: M, paths: &BTreeSet<String>) -> M {
 }
 
 /// The gradient of each learnt parameter, flat and without autodiff, in the network's own order;
-/// `None` where the loss does not depend on it, or it is frozen. Takes them out of `gradients`.
+/// `None` where the loss does not depend on it, or it is frozen.
+///
+/// Takes them out of `gradients`, which the last backward pass on this thread found, and out of the
+/// blocks that [`gradient_checkpointing`](crate::gradient_checkpointing) computed again there.
 pub fn take_gradients(model: &impl Module, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+    let mut of_blocks = kernels::take_gradients();
     let mut take = TakeGradients {
         stack: PathStack::default(),
-        gradients,
+        found: iter::once(gradients).chain(&mut of_blocks).collect(),
         taken: Vec::new(),
     };
     model.visit(&mut take);
     take.taken
+}
+
+/// Draws the parameters that were not used before.
+pub(crate) fn draw(model: &impl Module) {
+    model.visit(&mut Draw);
 }
 
 /// The values of each tensor of `model`, flat and without autodiff, in its own order.
@@ -183,11 +193,21 @@ impl ModuleMapper for Freeze<'_> {
         }
         param
     }
+
+    /// Of a normalisation, beside its scale.
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        let path = self.stack.path();
+        let layer = path.rsplit_once('.').map_or("", |(layer, _)| layer);
+        if self.paths.contains(&format!("{layer}.weight")) {
+            return flag.with_value(false);
+        }
+        flag
+    }
 }
 
 struct TakeGradients<'a> {
     stack: PathStack,
-    gradients: &'a mut Gradients,
+    found: Vec<&'a mut Gradients>,
     taken: Vec<Option<Tensor<1>>>,
 }
 
@@ -202,9 +222,19 @@ impl ModuleVisitor for TakeGradients<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.stack.role().is_learnt() {
-            let gradient = param.val().grad_remove(self.gradients);
-            self.taken.push(gradient.map(FlattenAll::flatten_all));
+            let value = param.val();
+            let gradients = (self.found.iter_mut()).filter_map(|found| value.grad_remove(found));
+            self.taken
+                .push(gradients.reduce(Tensor::add).map(FlattenAll::flatten_all));
         }
+    }
+}
+
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        param.val();
     }
 }
 

@@ -348,6 +348,12 @@ pub struct BenchArgs {
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one, allow_negative_numbers = true)]
     pub steps: usize,
+    /// Measure each layer, too, in as many steps again (on the CPU)
+    #[arg(long)]
+    pub layers: bool,
+    /// Compute the network's blocks again in the backward pass, as the recipe key does
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
     #[command(flatten)]
     #[expect(
         missing_docs,

@@ -94,6 +94,9 @@ pub struct Plan {
     pub batch: usize,
     /// Micro-batches a step.
     pub accumulate: usize,
+    /// Whether the network's blocks are computed again in the backward pass.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Images that are trained on.
     pub train_images: usize,
     /// Images held out of the end of the training split; 0 is none.
@@ -248,6 +251,7 @@ impl Plan {
             steps_per_epoch: epoch.steps(),
             batch: recipe.batch,
             accumulate: recipe.accumulate,
+            gradient_checkpointing: recipe.gradient_checkpointing,
             train_images,
             validation_images: facts.train_images - train_images,
             shuffle: recipe.shuffle,

@@ -55,6 +55,10 @@ pub struct Recipe {
     /// Micro-batches that a step's batch is cut into; their gradients are averaged. Divides `batch`.
     #[serde(default = "one", deserialize_with = "bounds::positive")]
     pub accumulate: usize,
+    /// Whether a training step keeps only what goes into the network's blocks, and computes the rest again in the
+    /// backward pass: less memory, more time.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// The largest global norm of the gradient; a longer one is scaled down to it.
     #[serde(default, deserialize_with = "bounds::some_above_zero")]
     pub clip_norm: Option<f64>,

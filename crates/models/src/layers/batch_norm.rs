@@ -1,12 +1,11 @@
 //! Batch normalisation with PyTorch's running statistics.
 
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish, batch_norm, batch_norm_train};
+use kernels::{Activation, Finish, batch_norm, batch_norm_train, profile};
 
 use super::residual_add;
-use crate::trace;
-use crate::{Init, LayerKind};
+use crate::{Init, LayerKind, gradient_checkpointing, trace};
 
 /// What papers and libraries set differently.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +29,7 @@ impl Default for NormOptions {
 /// Batch normalisation over `[n, channels, h, w]` (Ioffe and Szegedy 2015, arXiv:1502.03167).
 ///
 /// On an autodiff device it normalises by the batch and moves its running statistics; on any other
-/// (after `model.valid()`), or where its scale is frozen, it normalises by the running statistics: a
+/// (after `model.valid()`), or where it is frozen, it normalises by the running statistics: a
 /// frozen part of a network computes in training what it computes in evaluation. The running variance averages
 /// the *unbiased* variance of the batches, as PyTorch's does.
 #[derive(Module, Debug)]
@@ -43,6 +42,8 @@ pub struct BatchNorm {
     pub running_mean: RunningState<Tensor<1>>,
     /// The moving average of the batches' variances, `[channels]`.
     pub running_var: RunningState<Tensor<1>>,
+    /// Whether training normalises by the batch: not where the layer is frozen.
+    learns: Param<Flag>,
     #[module(skip)]
     options: NormOptions,
 }
@@ -60,6 +61,7 @@ impl BatchNorm {
             bias: init.constant(0.0, [channels]),
             running_mean: RunningState::new(Tensor::zeros([channels], init.device())),
             running_var: RunningState::new(Tensor::ones([channels], init.device())),
+            learns: Param::from_bool(true),
             options,
         }
     }
@@ -83,20 +85,25 @@ impl BatchNorm {
         if trace::is_active() {
             return self.trace(images, finish);
         }
-        let weight = self.weight.val();
-        if images.device().is_autodiff() && weight.is_require_grad() {
-            self.forward_train(images, finish)
-        } else {
-            batch_norm(
-                images,
-                weight,
-                self.bias.val(),
-                self.running_mean.value(),
-                self.running_var.value(),
-                self.options.epsilon,
-                finish,
-            )
-        }
+        profile::within(self.weight.id.val(), || {
+            if images.device().is_autodiff() && self.learns.is_enabled() {
+                self.forward_train(images, finish)
+            } else {
+                self.forward_valid(images, finish)
+            }
+        })
+    }
+
+    fn forward_valid(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
+        batch_norm(
+            images,
+            self.weight.val(),
+            self.bias.val(),
+            self.running_mean.value(),
+            self.running_var.value(),
+            self.options.epsilon,
+            finish,
+        )
     }
 
     fn trace(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
@@ -112,9 +119,11 @@ impl BatchNorm {
     fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         let normalized = batch_norm_train(images, weight, bias, self.options.epsilon, finish);
-        let momentum = self.options.momentum;
-        advance(&self.running_mean, normalized.mean, momentum);
-        advance(&self.running_var, normalized.variance, momentum);
+        if !gradient_checkpointing::recomputes() {
+            let momentum = self.options.momentum;
+            advance(&self.running_mean, normalized.mean, momentum);
+            advance(&self.running_var, normalized.variance, momentum);
+        }
         normalized.output
     }
 }

@@ -6,6 +6,7 @@ use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use burn::tensor::Device;
 use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
 use models::{Architecture, Description, Init, Model};
 
@@ -194,12 +195,12 @@ pub fn check_declared(
                 Transform::RandomCrop { size, .. } => Some([*size, *size]),
                 _ => None,
             });
-        check_size(&plan, &architecture, cropped.unwrap_or([height, width]))?;
+        check_network(&plan, &architecture, cropped.unwrap_or([height, width]))?;
     }
     Ok(())
 }
 
-fn check_size(
+fn check_network(
     plan: &Plan,
     architecture: &Architecture,
     [height, width]: [usize; 2],
@@ -209,7 +210,20 @@ fn check_size(
         Error::usage(format!("model `{name}` does not fit the images"))
             .because(error)
             .with_hint("choose another model (`train list`) or another crop")
-    })
+    })?;
+    let input = [architecture.channels(), height, width];
+    if plan.gradient_checkpointing && describe(plan, architecture, input).blocks == 0 {
+        let what = format!("model `{}` has no blocks to compute again", plan.model.name);
+        let hint = "without `gradient_checkpointing`, `accumulate` saves memory, too";
+        return Err(Error::usage(what).with_hint(hint));
+    }
+    Ok(())
+}
+
+fn describe(plan: &Plan, architecture: &Architecture, input: [usize; 3]) -> Description {
+    // Nothing draws these weights.
+    let mut init = Init::new(&Device::flex(), plan.initialization, plan.seed);
+    Description::of(&architecture.init(&mut init), input)
 }
 
 fn statistics(statistics: &data::Statistics) -> Statistics {
@@ -284,7 +298,7 @@ impl Prepared {
             .chain([&loader])
             .map(Loader::size)
         {
-            check_size(plan, architecture, [size.height, size.width])?;
+            check_network(plan, architecture, [size.height, size.width])?;
         }
         let size = loader.size();
         Ok(Self {
@@ -512,8 +526,7 @@ fn optimizer(plan: &Plan) -> Sgd {
 
 /// What is said before the first step.
 fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device: &Choice) {
-    let mut init = Init::new(&device.device, plan.initialization, plan.seed);
-    let described = Description::of(&architecture.init(&mut init), input);
+    let described = describe(plan, architecture, input);
     let [channels, height, width] = input;
     say(format_args!(
         "device  {} ({} threads)",
