@@ -292,6 +292,18 @@ impl Plan {
         })
     }
 
+    /// Training images that this many steps see, each as often as it is seen.
+    pub fn images(&self, steps: u64) -> u64 {
+        let batch = self.batch as u64;
+        let epoch = if self.drop_last {
+            self.steps_per_epoch * batch
+        } else {
+            self.train_images as u64
+        };
+        let rest = steps % self.steps_per_epoch;
+        steps / self.steps_per_epoch * epoch + (rest * batch).min(epoch)
+    }
+
     /// The text of `plan.toml`.
     pub fn to_toml(&self) -> String {
         let plan =

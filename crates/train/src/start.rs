@@ -11,6 +11,7 @@ use models::{Architecture, Init, Model, registry};
 
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::files;
 use crate::network;
 use crate::plan::{self, Plan};
 use crate::progress::grouped;
@@ -38,6 +39,22 @@ pub fn check_parts(file: &RecipeFile, architecture: &Architecture) -> Result<(),
         return Err(file.error("freeze", fault));
     }
     Ok(())
+}
+
+/// The hash of the weights that a recipe starts from, since other weights are another run; empty where
+/// it names none.
+///
+/// # Errors
+///
+/// With exit code 1, where they cannot be read.
+pub fn init_sha256(file: &RecipeFile) -> Result<String, Error> {
+    let Some(init) = &file.recipe.init else {
+        return Ok(String::new());
+    };
+    files::sha256(&init.weights).map_err(|error| {
+        let path = init.weights.display();
+        Error::failure(format!("cannot start from `{path}`")).because(error)
+    })
 }
 
 fn fault(unknown: &UnknownPart) -> Fault {
