@@ -4,24 +4,29 @@
     python benches/race.py target/debug/train
     python benches/race.py target/debug/train --rows resnet20,resnet56 --rounds 5 --threads 2
 
-Needs PyTorch and torchvision (for some rows timm, for inference onnx and onnxruntime), which Kiln itself never does,
-and a machine that does nothing else. On the CPU, in f32.
+Needs PyTorch and torchvision (for some rows timm, for inference onnx, onnxruntime and tract), which Kiln itself never
+does, and a machine that does nothing else. On the CPU, in f32.
 
-A round runs Kiln, PyTorch in its own layout (NCHW), PyTorch with `channels_last` and, in inference, onnxruntime, each
-after a warm-up, and the next round begins with the next of them. Speeds are medians over the rounds. The ratio is of
-Kiln to the better of PyTorch's two layouts within a round, the median over the rounds: above 1, Kiln is faster. PyTorch
-runs eagerly. A training step is the forward pass, cross-entropy (of auxiliary classifiers, too), the backward pass, and
-SGD with momentum 0.9 and weight decay 1e-4.
+A round runs Kiln, PyTorch in its own layout (NCHW), PyTorch with `channels_last` and, in inference, onnxruntime and
+tract, each in a process of its own and after a warm-up, and the next round begins with the next of them. Speeds are
+medians over the rounds. The ratio is of Kiln to the better of PyTorch's two layouts within a round, the median over the
+rounds: above 1, Kiln is faster. PyTorch runs eagerly, tract on one thread, which is all that it has. A training step is
+the forward pass, cross-entropy (of auxiliary classifiers, too), the backward pass, and SGD with momentum 0.9 and weight
+decay 1e-4. Memory is the most that the process ever held, of PyTorch in the layout that held less; some 0.25 GiB of
+PyTorch's are its libraries.
 """
 
 import argparse
 import io
 import json
 import math
+import multiprocessing
 import os
 import platform
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -34,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "goldens"))
 from networks import NETWORKS
 
 Row = namedtuple("Row", "model mode batch steps")
+Figures = namedtuple("Figures", "images_per_second peak")
 
 ROWS = {
     "resnet20": Row("resnet20", "train", 128, 10),
@@ -57,7 +63,7 @@ WARM_UP = 3
 
 
 def kiln(row, binary, threads):
-    """Images a second of Kiln."""
+    """Kiln's figures."""
     flags = {
         "model": row.model,
         "mode": row.mode,
@@ -71,31 +77,75 @@ def kiln(row, binary, threads):
     }
     words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
     output = subprocess.run([binary, "bench", *words], check=True, stdout=subprocess.PIPE).stdout
-    return json.loads(output)["images_per_second"]
+    figures = json.loads(output)
+    return Figures(figures["images_per_second"], figures["peak_memory_bytes"])
 
 
-def pytorch(row, layout):
-    """Images a second of PyTorch."""
+def in_a_process(run, row, threads):
+    """The figures of `run`, a function of this file, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measured, (run, row, threads))
+
+
+def measured(run, row, threads):
+    torch.set_num_threads(threads)
+    images_per_second = run(row)
+    return Figures(images_per_second, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def pytorch(row):
+    """Images a second of PyTorch in its own layout."""
+    return pytorch_in(torch.contiguous_format, row)
+
+
+def pytorch_channels_last(row):
+    """Images a second of PyTorch with `channels_last`."""
+    return pytorch_in(torch.channels_last, row)
+
+
+def pytorch_in(layout, row):
     network, images, labels = drawn(row)
     network, images = network.to(memory_format=layout), images.to(memory_format=layout)
     step = training(network, images, labels) if row.mode == "train" else inference(network, images)
     return speed(row, step)
 
 
-def onnx(row):
+def onnxruntime(row):
     """Images a second of onnxruntime, in inference."""
     if row.mode != "infer":
-        return float("nan")
+        return math.nan
     import onnxruntime
 
+    model, images = exported(row)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: images}
+    return speed(row, lambda: session.run(None, feed))
+
+
+def tract(row):
+    """Images a second of tract, in inference."""
+    if row.mode != "infer":
+        return math.nan
+    import tract
+
+    model, images = exported(row)
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        file.write(model)
+        file.flush()
+        model = tract.onnx().load(file.name)
+    model.set_input_fact(0, ",".join(map(str, images.shape)) + ",f32")
+    runnable = model.into_model().into_runnable()
+    return speed(row, lambda: runnable.run([images]))
+
+
+def exported(row):
+    """A network in ONNX, and images."""
     network, images, _ = drawn(row)
     file = io.BytesIO()
     torch.onnx.export(network.eval(), (images,), file, dynamo=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(file.getvalue(), options, ["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: images.numpy()}
-    return speed(row, lambda: session.run(None, feed))
+    return file.getvalue(), images.numpy()
 
 
 def drawn(row):
@@ -144,24 +194,32 @@ def inference(network, images):
 
 
 def race(row, binary, threads, rounds):
-    """The speeds of Kiln, PyTorch in NCHW and in channels_last, and onnxruntime, a round at a time."""
-    runners = [
-        lambda: kiln(row, binary, threads),
-        lambda: pytorch(row, torch.contiguous_format),
-        lambda: pytorch(row, torch.channels_last),
-        lambda: onnx(row),
-    ]
+    """The figures of Kiln and of each of `OTHERS`, a round at a time."""
+    runners = [lambda: kiln(row, binary, threads)]
+    runners += [lambda run=run: in_a_process(run, row, threads) for run in OTHERS]
     for first in range(rounds):
-        speeds = [0.0] * len(runners)
+        figures = {}
         for place in range(len(runners)):
             runner = (first + place) % len(runners)
-            speeds[runner] = runners[runner]()
-        yield speeds
+            figures[runner] = runners[runner]()
+        yield [figures[runner] for runner in range(len(runners))]
 
 
-def cell(speed):
-    """A speed, where there is one."""
-    return "" if math.isnan(speed) else f"{speed:.1f}"
+def cells(rounds):
+    """A row of the table."""
+    speeds = [median(figures.images_per_second for figures in column) for column in zip(*rounds)]
+    yield from ("" if math.isnan(speed) else f"{speed:.1f}" for speed in speeds)
+    ratios = [
+        kiln.images_per_second / max(nchw.images_per_second, nhwc.images_per_second)
+        for kiln, nchw, nhwc, *_ in rounds
+    ]
+    yield f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+    yield f"{median(kiln.peak for kiln, *_ in rounds) / 2**30:.2f}"
+    yield f"{median(min(nchw.peak, nhwc.peak) for _, nchw, nhwc, *_ in rounds) / 2**30:.2f}"
+
+
+# What Kiln is raced against; PyTorch comes first.
+OTHERS = [pytorch, pytorch_channels_last, onnxruntime, tract]
 
 
 def processor():
@@ -184,24 +242,21 @@ def main():
     unknown = [name for name in names if name not in ROWS]
     if unknown or arguments.rounds < 1 or arguments.threads < 1:
         parser.error(f"unknown rows: {', '.join(unknown)}" if unknown else "expected 1 or more")
-    torch.set_num_threads(arguments.threads)
 
     print(
         f"{processor()}, {arguments.threads} threads, f32; PyTorch {torch.__version__}, "
-        f"{arguments.rounds} rounds; images/s\n"
+        f"{arguments.rounds} rounds; images/s, GiB\n"
     )
     print(
-        "| step | batch | Kiln | PyTorch, NCHW | PyTorch, channels_last | onnxruntime "
-        "| ratio (lowest to highest) |"
+        "| step | batch | Kiln | PyTorch, NCHW | PyTorch, channels_last | onnxruntime | tract "
+        "| ratio (lowest to highest) | memory, Kiln | memory, PyTorch |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in names:
         row = ROWS[name]
-        speeds = list(race(row, arguments.binary, arguments.threads, arguments.rounds))
-        ratios = [kiln / max(nchw, nhwc) for kiln, nchw, nhwc, _ in speeds]
-        cells = " | ".join(cell(median(column)) for column in zip(*speeds))
-        spread = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        print(f"| {row.model}, {row.mode}, {NETWORKS[row.model].image} px | {row.batch} | {cells} | {spread} |", flush=True)
+        rounds = list(race(row, arguments.binary, arguments.threads, arguments.rounds))
+        step = f"{row.model}, {row.mode}, {NETWORKS[row.model].image} px"
+        print(f"| {step} | {row.batch} | {' | '.join(cells(rounds))} |", flush=True)
 
 
 if __name__ == "__main__":

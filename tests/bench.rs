@@ -68,6 +68,22 @@ fn inference_has_a_forward_pass_only() {
 }
 
 #[test]
+fn layers_are_told_in_their_order() {
+    let told = figures("--layers");
+    let layers = told["layers"].as_array().unwrap();
+    let convolutions: Vec<&str> = (layers.iter())
+        .filter(|layer| layer["operation"] == "conv2d")
+        .map(|layer| layer["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(convolutions, ["conv1", "conv2"]);
+    let seconds: f64 = (layers.iter())
+        .map(|layer| number(layer, "forward_seconds") + number(layer, "backward_seconds"))
+        .sum();
+    assert!(seconds > 0.0 && seconds < 2.0 * number(&told["step_seconds"], "max"));
+    assert!(figures("")["layers"].is_null());
+}
+
+#[test]
 fn the_text_is_a_table() {
     let said = Place::new().train(LINE).is(0);
     assert_eq!(said.stderr, "");

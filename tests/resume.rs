@@ -90,6 +90,14 @@ fn a_run_that_is_killed_at_any_step_ends_in_the_same_bytes() {
     }
 }
 
+#[test]
+fn gradient_checkpointing_changes_no_bit() {
+    let place = Place::new();
+    let again = "--set gradient_checkpointing=true";
+    let run = place.finished_run("again", &format!("{LINE} {again}"));
+    assert_same(&run, &reference(&place));
+}
+
 /// What dropout drops is no part of the state: it depends on the seed, the step and the micro-batch.
 #[test]
 fn a_run_with_dropout_that_is_killed_ends_in_the_same_bytes() {

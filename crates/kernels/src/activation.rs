@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::profile;
 
 /// What a value goes through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +28,11 @@ pub enum Activation {
 pub fn activate(images: Tensor<4>, activation: Activation) -> Tensor<4> {
     match activation {
         Activation::Identity => images,
-        Activation::Relu | Activation::Silu => Tensor::from_dispatch(Dispatch::activation_forward(
-            images.into_dispatch(),
-            activation,
-        )),
+        Activation::Relu | Activation::Silu => profile::pass("activate", || {
+            Tensor::from_dispatch(Dispatch::activation_forward(
+                images.into_dispatch(),
+                activation,
+            ))
+        }),
     }
 }

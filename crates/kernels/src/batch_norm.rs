@@ -1,10 +1,10 @@
 //! Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1).
 
-use burn::backend::Dispatch;
+use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::Tensor;
 
 use crate::ops::{CnnOps, Optional};
-use crate::{Activation, activate};
+use crate::{Activation, activate, profile};
 
 /// What batch normalisation gives in training.
 #[derive(Clone, Debug)]
@@ -69,14 +69,19 @@ pub fn batch_norm_train(
         "of no pixels, there are no statistics"
     );
     let (finish, rest) = finish.split();
-    let (output, mean, biased) = Dispatch::batch_norm_forward(
-        images.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        residual_of(finish.residual),
-        epsilon,
-        finish.activation,
-    );
+    let forward = || {
+        Dispatch::batch_norm_forward(
+            images.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            residual_of(finish.residual),
+            epsilon,
+            finish.activation,
+        )
+    };
+    let (output, mean, biased) = profile::operation("batch_norm", forward, |(output, ..)| {
+        (output.shape().to_vec(), 0)
+    });
     BatchNormTrain {
         output: activate(Tensor::from_dispatch(output), rest),
         mean: Tensor::from_dispatch(mean).detach(),
@@ -113,13 +118,15 @@ pub fn batch_norm(
     check(&images, &[&weight, &bias, &mean, &variance], &finish);
     let scale = weight / (variance + epsilon).sqrt();
     let shift = bias - mean * scale.clone();
-    Tensor::from_dispatch(Dispatch::affine_forward(
-        images.into_dispatch(),
-        scale.into_dispatch(),
-        shift.into_dispatch(),
-        residual_of(finish.residual),
-        finish.activation,
-    ))
+    profile::pass("batch_norm", || {
+        Tensor::from_dispatch(Dispatch::affine_forward(
+            images.into_dispatch(),
+            scale.into_dispatch(),
+            shift.into_dispatch(),
+            residual_of(finish.residual),
+            finish.activation,
+        ))
+    })
 }
 
 fn check(images: &Tensor<4>, of_channels: &[&Tensor<1>], finish: &Finish) {

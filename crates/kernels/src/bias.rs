@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::profile;
 use crate::{Activation, activate};
 
 /// `images + bias`, activated; [`Activation::Relu`] in the same pass over memory.
@@ -21,11 +22,13 @@ pub fn add_bias(images: Tensor<4>, bias: Tensor<1>, activation: Activation) -> T
     let [_, channels, _, _] = images.dims();
     assert_eq!(bias.dims(), [channels], "a value for each channel");
     let rectifies = activation == Activation::Relu;
-    let output = Tensor::from_dispatch(Dispatch::add_bias_forward(
-        images.into_dispatch(),
-        bias.into_dispatch(),
-        rectifies,
-    ));
+    let output = profile::pass("add_bias", || {
+        Tensor::from_dispatch(Dispatch::add_bias_forward(
+            images.into_dispatch(),
+            bias.into_dispatch(),
+            rectifies,
+        ))
+    });
     if rectifies {
         output
     } else {

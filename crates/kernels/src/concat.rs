@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::profile;
 
 /// The channels of all images, in their order.
 ///
@@ -39,8 +40,10 @@ fn pair(left: Tensor<4>, right: Tensor<4>) -> Tensor<4> {
         without_channels(right.dims()),
         "images of one size"
     );
-    Tensor::from_dispatch(Dispatch::concat_forward(
-        left.into_dispatch(),
-        right.into_dispatch(),
-    ))
+    profile::pass("concat", || {
+        Tensor::from_dispatch(Dispatch::concat_forward(
+            left.into_dispatch(),
+            right.into_dispatch(),
+        ))
+    })
 }

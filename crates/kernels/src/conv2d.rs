@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Tensor, ops::ConvOptions};
 
 use crate::ops::CnnOps;
+use crate::profile;
 
 /// How a convolution's kernel moves over the image, as `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,9 +103,23 @@ impl From<Conv2dOptions> for ConvOptions<2> {
 /// Where the shapes do not fit each other.
 pub fn conv2d(images: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
     options.check(images.dims(), weight.dims());
-    Tensor::from_dispatch(Dispatch::conv2d_forward(
-        images.into_dispatch(),
-        weight.into_dispatch(),
-        options,
-    ))
+    let multiply_adds = multiply_adds(&images, &weight);
+    profile::product("conv2d", multiply_adds, || {
+        Tensor::from_dispatch(Dispatch::conv2d_forward(
+            images.into_dispatch(),
+            weight.into_dispatch(),
+            options,
+        ))
+    })
+}
+
+/// Of a convolution and of its gradients, by its output.
+pub(crate) fn multiply_adds(
+    images: &Tensor<4>,
+    weight: &Tensor<4>,
+) -> impl FnOnce(&Tensor<4>) -> u64 + use<> {
+    let passes = 1 + u64::from(images.is_tracked()) + u64::from(weight.is_tracked());
+    let [filters, ..] = weight.dims();
+    let a_filter = weight.shape().num_elements() / filters.max(1);
+    move |output| passes * (output.shape().num_elements() * a_filter) as u64
 }

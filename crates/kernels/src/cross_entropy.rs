@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 
 use crate::ops::CnnOps;
+use crate::profile;
 
 /// The mean cross-entropy of scores and labels, as PyTorch's `cross_entropy(label_smoothing=..)`.
 ///
@@ -22,9 +23,11 @@ use crate::ops::CnnOps;
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
     let [n, _] = logits.dims();
     assert_eq!(labels.dims(), [n], "a label for each image");
-    Tensor::from_dispatch(Dispatch::cross_entropy_forward(
-        logits.into_dispatch(),
-        labels.into_dispatch(),
-        smoothing,
-    ))
+    profile::pass("cross_entropy", || {
+        Tensor::from_dispatch(Dispatch::cross_entropy_forward(
+            logits.into_dispatch(),
+            labels.into_dispatch(),
+            smoothing,
+        ))
+    })
 }

@@ -3,8 +3,9 @@
 use burn::backend::Dispatch;
 use burn::tensor::{Tensor, ops::DeformConvOptions};
 
-use crate::Conv2dOptions;
+use crate::conv2d::multiply_adds;
 use crate::ops::{CnnOps, Optional};
+use crate::{Conv2dOptions, profile};
 
 /// How a deformable convolution's kernel moves over the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +70,14 @@ pub fn deform_conv2d(
     if let Some(mask) = &mask {
         assert_eq!(mask.dims(), expected(1), "a weight for each tap");
     }
-    Tensor::from_dispatch(Dispatch::deform_conv2d_forward(
-        images.into_dispatch(),
-        weight.into_dispatch(),
-        offsets.into_dispatch(),
-        mask.map_or(Optional::None, |mask| Optional::Some(mask.into_dispatch())),
-        options,
-    ))
+    let multiply_adds = multiply_adds(&images, &weight);
+    profile::product("deform_conv2d", multiply_adds, || {
+        Tensor::from_dispatch(Dispatch::deform_conv2d_forward(
+            images.into_dispatch(),
+            weight.into_dispatch(),
+            offsets.into_dispatch(),
+            mask.map_or(Optional::None, |mask| Optional::Some(mask.into_dispatch())),
+            options,
+        ))
+    })
 }

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use crate::batch_norm::residual_of;
 use crate::ops::CnnOps;
+use crate::profile;
 use crate::{Activation, Finish, activate};
 
 /// Each channel of each image times its gate, with what `finish` asks for.
@@ -29,12 +30,14 @@ pub fn gate_channels(images: Tensor<4>, gates: Tensor<2>, finish: Finish) -> Ten
         );
     }
     let rectifies = finish.activation == Activation::Relu;
-    let output = Tensor::from_dispatch(Dispatch::gate_channels_forward(
-        images.into_dispatch(),
-        gates.into_dispatch(),
-        residual_of(finish.residual),
-        rectifies,
-    ));
+    let output = profile::pass("gate_channels", || {
+        Tensor::from_dispatch(Dispatch::gate_channels_forward(
+            images.into_dispatch(),
+            gates.into_dispatch(),
+            residual_of(finish.residual),
+            rectifies,
+        ))
+    });
     if rectifies {
         output
     } else {

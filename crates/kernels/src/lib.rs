@@ -29,15 +29,18 @@ mod cpu;
 mod cross_entropy;
 mod deform;
 mod gate;
+mod gradient_checkpoint;
 mod linear;
 mod lrn;
 mod ops;
 mod pool;
 mod portable;
+pub mod profile;
 mod sgd;
 mod shortcut;
 
 pub use activation::{Activation, activate};
+pub use autodiff::Dispatched;
 pub use batch_norm::{BatchNormTrain, Finish, batch_norm, batch_norm_train};
 pub use bias::add_bias;
 pub use concat::concat;
@@ -45,6 +48,7 @@ pub use conv2d::{Conv2dOptions, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use deform::{DeformConv2dOptions, deform_conv2d};
 pub use gate::gate_channels;
+pub use gradient_checkpoint::{Recomputation, gradient_checkpoint, take_gradients};
 pub use linear::linear;
 pub use lrn::{LocalResponseNorm, local_response_norm};
 pub use ops::{

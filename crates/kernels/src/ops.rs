@@ -13,6 +13,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType, backend_extension};
 use burn::tensor::Shape;
 
+use crate::autodiff::Dispatched;
+use crate::gradient_checkpoint::Recomputation;
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
     Pool2dOptions, SgdOptions, portable,
@@ -167,6 +169,22 @@ pub trait CnnOps: Backend {
     fn global_average_forward(images: FloatTensor<Self>) -> FloatTensor<Self> {
         portable::global_average_forward::<Self>(images)
     }
+
+    /// `output`, which was made of `images` and will be made again for their gradient.
+    fn checkpointed(
+        images: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        recomputation: Recomputation,
+    ) -> FloatTensor<Self> {
+        let _ = (images, recomputation);
+        output
+    }
+
+    /// Zero `[1]`, whose gradient by `values` is `gradient`.
+    fn with_gradient(values: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let _ = gradient;
+        portable::zero::<Self>(&values)
+    }
 }
 
 /// An operand that need not be there.
@@ -189,7 +207,7 @@ impl<B: Backend> Optional<B> {
 }
 
 /// What the gradients of [`CnnOps`] are computed with, on a backend without autodiff.
-pub trait CnnGradients: Backend {
+pub trait CnnGradients: Dispatched {
     /// [`CnnOps::conv2d_forward`] in training, where the weight is about to change.
     fn conv2d_tracked(
         images: FloatTensor<Self>,

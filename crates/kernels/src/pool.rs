@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::profile;
 
 /// How a pooling window moves over the image, as `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +49,12 @@ impl Pool2dOptions {
 /// window fits.
 pub fn max_pool2d(images: Tensor<4>, options: Pool2dOptions) -> Tensor<4> {
     check(images.dims(), options);
-    Tensor::from_dispatch(Dispatch::max_pool2d_forward(
-        images.into_dispatch(),
-        options,
-    ))
+    profile::pass("max_pool2d", || {
+        Tensor::from_dispatch(Dispatch::max_pool2d_forward(
+            images.into_dispatch(),
+            options,
+        ))
+    })
 }
 
 /// The mean of each window.
@@ -64,11 +67,13 @@ pub fn max_pool2d(images: Tensor<4>, options: Pool2dOptions) -> Tensor<4> {
 /// As of [`max_pool2d`].
 pub fn avg_pool2d(images: Tensor<4>, options: Pool2dOptions, count_padding: bool) -> Tensor<4> {
     check(images.dims(), options);
-    Tensor::from_dispatch(Dispatch::avg_pool2d_forward(
-        images.into_dispatch(),
-        options,
-        count_padding,
-    ))
+    profile::pass("avg_pool2d", || {
+        Tensor::from_dispatch(Dispatch::avg_pool2d_forward(
+            images.into_dispatch(),
+            options,
+            count_padding,
+        ))
+    })
 }
 
 fn check([_, _, height, width]: [usize; 4], options: Pool2dOptions) {
@@ -90,5 +95,7 @@ fn check([_, _, height, width]: [usize; 4], options: Pool2dOptions) {
 /// - `images`: `[n, channels, height, width]`
 /// - output: `[n, channels]`
 pub fn global_average(images: Tensor<4>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::global_average_forward(images.into_dispatch()))
+    profile::pass("global_average", || {
+        Tensor::from_dispatch(Dispatch::global_average_forward(images.into_dispatch()))
+    })
 }

@@ -573,3 +573,8 @@ pub(crate) fn linear_weight_gradient<B: Backend>(
 ) -> FloatTensor<B> {
     B::float_matmul(B::float_swap_dims(output_gradient, 0, 1), features)
 }
+
+/// Zero `[1]`, where `like` is.
+pub(crate) fn zero<B: Backend>(like: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros(Shape::new([1]), &like.device(), like.dtype().into())
+}

@@ -7,6 +7,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Slice, Tensor};
 
 use crate::ops::CnnOps;
+use crate::profile;
 
 /// An identity between shapes: of every `stride`th pixel, between zero channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,10 @@ impl IdentityShortcut {
 /// Where the stride is zero.
 pub fn identity_shortcut(images: Tensor<4>, shortcut: IdentityShortcut) -> Tensor<4> {
     assert!(shortcut.stride > 0, "a stride of zero");
-    Tensor::from_dispatch(Dispatch::identity_shortcut_forward(
-        images.into_dispatch(),
-        shortcut,
-    ))
+    profile::pass("identity_shortcut", || {
+        Tensor::from_dispatch(Dispatch::identity_shortcut_forward(
+            images.into_dispatch(),
+            shortcut,
+        ))
+    })
 }

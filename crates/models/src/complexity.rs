@@ -88,6 +88,8 @@ pub struct Description {
     /// Values that convolutions and linear layers put out for one image
     /// (Radosavovic et al. 2020, arXiv:2003.13678, section 3.1, and linear layers).
     pub activations: u64,
+    /// Blocks that [`gradient_checkpointing`](crate::gradient_checkpointing) would compute again.
+    pub blocks: usize,
 }
 
 impl Description {
@@ -100,7 +102,8 @@ impl Description {
     pub fn of(model: &Model, input: [usize; 3]) -> Self {
         let device = model.devices().into_iter().next().unwrap_or_default();
         let names = layer_names(model);
-        let layers: Vec<Layer> = trace::run(input, &device, |images| model.forward(images))
+        let traced = trace::run(input, &device, |images| model.forward(images));
+        let layers: Vec<Layer> = (traced.layers)
             .into_iter()
             .map(|layer| describe(layer, &names))
             .collect();
@@ -112,6 +115,7 @@ impl Description {
             auxiliary_parameters: parameters - used,
             multiply_adds: layers.iter().map(|layer| layer.multiply_adds).sum(),
             activations: layers.iter().map(|layer| layer.activations).sum(),
+            blocks: traced.blocks,
             layers,
         }
     }
@@ -134,7 +138,10 @@ fn describe(layer: TracedLayer, names: &HashMap<u64, String>) -> Layer {
     }
 }
 
-fn layer_names(model: &Model) -> HashMap<u64, String> {
+/// The names of layers in a PyTorch state dict, by each of their parameters' [`ParamId`].
+///
+/// [`ParamId`]: burn::module::ParamId
+pub fn layer_names(model: &Model) -> HashMap<u64, String> {
     parameters::of(model)
         .into_iter()
         .filter(|parameter| parameter.role != Role::RunningStatistic)

@@ -30,7 +30,9 @@ use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, ConvNorm, DeformConv2d, DeformConv2dConfig, Linear, MaxPool2d,
     Shortcut, global_average,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Version 1: the last three 3x3 convolutions, those of conv5_x.
 pub const DEFORM_RESNET50: DeformResNetConfig = DeformResNetConfig {
@@ -128,7 +130,10 @@ impl Network for DeformResNet {
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
+                x = tap.at(
+                    &place,
+                    gradient_checkpointing::block(block, x, Block::forward),
+                );
             }
         }
         self.head.forward(global_average(x))

@@ -34,7 +34,9 @@ use crate::layers::{
     global_average,
 };
 use crate::resnet::StemKind;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Table 1, 121 layers.
 pub const DENSENET121: DenseNetConfig = imagenet(32, &[6, 12, 24, 16]);
@@ -176,7 +178,8 @@ impl Network for DenseNet {
     fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
         let mut x = tap.at("stem", self.stem.forward(images));
         for (index, block) in self.blocks.iter().enumerate() {
-            x = tap.at(&format!("block{}", index + 1), block.forward(x));
+            x = gradient_checkpointing::block(block, x, DenseBlock::forward);
+            x = tap.at(&format!("block{}", index + 1), x);
             if let Some(transition) = self.transitions.get(index) {
                 x = tap.at(&format!("transition{}", index + 1), transition.forward(x));
             }

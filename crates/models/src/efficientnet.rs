@@ -42,7 +42,9 @@ use crate::layers::{
     Conv2dConfig, ConvNorm, Dropout, Linear, NormOptions, SqueezeExcitation, StochasticDepth,
     global_average,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Table 1.
 pub const EFFICIENTNET_B0: EfficientNetConfig = scaled(1.0, 1.0, 0.2, PYTORCH);
@@ -234,7 +236,10 @@ impl Network for EfficientNet {
         for (stage, Blocks { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 let place = format!("stage{}.block{index}", stage + 2);
-                x = tap.at(&place, block.forward(x));
+                x = tap.at(
+                    &place,
+                    gradient_checkpointing::block(block, x, MbConv::forward),
+                );
             }
         }
         let x = tap.at("last", self.last.forward_with(x, silu()));

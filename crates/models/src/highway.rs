@@ -23,7 +23,9 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
 
 use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, blend, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Highway B: 19 layers, 2.3 M parameters.
 pub const HIGHWAY19: HighwayConfig = HighwayConfig {
@@ -137,7 +139,8 @@ impl Stage {
     fn forward(&self, x: Tensor<4>, place: &str, tap: &mut impl Tap) -> Tensor<4> {
         let mut x = self.widen.forward_relu(x);
         for (index, layer) in self.layers.iter().enumerate() {
-            x = tap.at(&format!("{place}.layer{index}"), layer.forward(x));
+            x = gradient_checkpointing::block(layer, x, HighwayLayer::forward);
+            x = tap.at(&format!("{place}.layer{index}"), x);
         }
         tap.at(place, x)
     }

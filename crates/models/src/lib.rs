@@ -29,6 +29,7 @@ pub mod densenet;
 pub mod efficientnet;
 mod error;
 mod families;
+pub mod gradient_checkpointing;
 pub mod highway;
 pub mod inception;
 mod initialization;
@@ -49,7 +50,7 @@ mod trace;
 pub mod vgg;
 pub mod weights;
 
-pub use complexity::{Description, Layer, LayerKind};
+pub use complexity::{Description, Layer, LayerKind, layer_names};
 pub use error::ConfigError;
 pub use families::{Architecture, Model};
 pub use initialization::{Init, Initialization};

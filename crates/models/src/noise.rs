@@ -19,6 +19,23 @@ pub fn start(seed: u64, step: u64, part: u64) {
     STREAM.set(stream(seed, step, part));
 }
 
+/// Where a stream is.
+pub(crate) type Position = [u8; 49];
+
+/// Where the thread's stream is.
+pub(crate) fn position() -> Position {
+    STREAM.with_borrow(ChaCha8Rng::serialize_state)
+}
+
+/// Runs `again` on what was drawn from `position` on; afterwards the stream goes on as if it had not
+/// run.
+pub(crate) fn replay<T>(position: Position, again: impl FnOnce() -> T) -> T {
+    let now = STREAM.replace(ChaCha8Rng::deserialize_state(&position));
+    let result = again();
+    STREAM.set(now);
+    result
+}
+
 /// A key of its own in ChaCha's 256-bit key space.
 fn stream(seed: u64, step: u64, part: u64) -> ChaCha8Rng {
     let mut key = [0; 32];

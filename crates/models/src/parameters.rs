@@ -1,5 +1,7 @@
 //! The parameters of a network, by path and role.
 
+use std::iter;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 
@@ -120,15 +122,24 @@ impl ModuleVisitor for List {
 }
 
 /// The gradient of each learnt parameter, flat and without autodiff, in the network's own order;
-/// `None` where the loss does not depend on it. Takes them out of `gradients`.
+/// `None` where the loss does not depend on it.
+///
+/// Takes them out of `gradients`, which the last backward pass on this thread found, and out of the
+/// blocks that [`gradient_checkpointing`](crate::gradient_checkpointing) computed again there.
 pub fn take_gradients(model: &impl Module, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+    let mut of_blocks = kernels::take_gradients();
     let mut take = TakeGradients {
         stack: PathStack::default(),
-        gradients,
+        found: iter::once(gradients).chain(&mut of_blocks).collect(),
         taken: Vec::new(),
     };
     model.visit(&mut take);
     take.taken
+}
+
+/// Draws the parameters that were not used before.
+pub(crate) fn draw(model: &impl Module) {
+    model.visit(&mut Draw);
 }
 
 /// The values of each tensor of `model`, flat and without autodiff, in its own order.
@@ -153,7 +164,7 @@ pub fn map_values<M: Module>(model: M, change: impl FnMut(Role, Tensor<1>) -> Te
 
 struct TakeGradients<'a> {
     stack: PathStack,
-    gradients: &'a mut Gradients,
+    found: Vec<&'a mut Gradients>,
     taken: Vec<Option<Tensor<1>>>,
 }
 
@@ -168,9 +179,19 @@ impl ModuleVisitor for TakeGradients<'_> {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if self.stack.role().is_learnt() {
-            let gradient = param.val().grad_remove(self.gradients);
-            self.taken.push(gradient.map(FlattenAll::flatten_all));
+            let value = param.val();
+            let gradients = (self.found.iter_mut()).filter_map(|found| value.grad_remove(found));
+            self.taken
+                .push(gradients.reduce(Tensor::add).map(FlattenAll::flatten_all));
         }
+    }
+}
+
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        param.val();
     }
 }
 

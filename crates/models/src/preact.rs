@@ -27,7 +27,9 @@ use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, global_average, residual_add,
 };
 use crate::resnet::Block;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Of the first convolution.
 const STEM_WIDTH: usize = 16;
@@ -151,7 +153,10 @@ impl Network for PreAct {
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
+                x = tap.at(
+                    &place,
+                    gradient_checkpointing::block(block, x, PreActBlock::forward),
+                );
             }
         }
         self.head.forward(global_average(self.norm.forward_relu(x)))

@@ -31,7 +31,9 @@ use crate::layers::{
     Conv2dConfig, ConvNorm, Dropout, Linear, MaxPool2d, Shortcut, SqueezeExcitation, global_average,
 };
 use crate::resnet::BottleneckStride;
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Table 1, SE-ResNet-50.
 pub const SE_RESNET50: SeNetConfig = caffe(&[3, 4, 6, 3], RESNET);
@@ -267,7 +269,10 @@ impl Network for SeNet {
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
+                x = tap.at(
+                    &place,
+                    gradient_checkpointing::block(block, x, SeBlock::forward),
+                );
             }
         }
         self.head.forward(self.dropout.forward(global_average(x)))

@@ -26,7 +26,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{Conv2d, Conv2dConfig, Dropout, MaxPool2d, concat, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Table 1.
 pub const SQUEEZENET1_0: SqueezeNetConfig = SqueezeNetConfig {
@@ -133,7 +135,10 @@ impl Network for SqueezeNet {
             x = self.pool.forward(x);
             for (index, fire) in fires.iter().enumerate() {
                 let place = format!("stage{}.fire{index}", stage + 1);
-                x = tap.at(&place, fire.forward(x));
+                x = tap.at(
+                    &place,
+                    gradient_checkpointing::block(fire, x, Fire::forward),
+                );
             }
         }
         global_average(self.head.forward_relu(self.dropout.forward(x)))

@@ -30,9 +30,12 @@ pub(crate) struct TracedLayer {
     pub receptive_field: usize,
 }
 
+/// What a forward pass did.
 #[derive(Default)]
-struct Trace {
-    layers: Vec<TracedLayer>,
+pub(crate) struct Trace {
+    pub layers: Vec<TracedLayer>,
+    /// Blocks that gradient checkpointing would compute again.
+    pub blocks: usize,
     /// Input pixels from one pixel of a feature map to the next, by the map's height and width.
     strides: HashMap<[usize; 2], usize>,
 }
@@ -46,26 +49,31 @@ impl Drop for Guard {
     }
 }
 
-/// Runs `forward` on a blank image of `[channels, height, width]` and returns its layers.
+/// Runs `forward` on a blank image of `[channels, height, width]` and tells what it did.
 pub(crate) fn run<T>(
     [channels, height, width]: [usize; 3],
     device: &burn::tensor::Device,
     forward: impl FnOnce(Tensor<4>) -> T,
-) -> Vec<TracedLayer> {
+) -> Trace {
     let strides = HashMap::from([([height, width], 1)]);
     TRACE.with_borrow_mut(|trace| {
         *trace = Some(Trace {
-            layers: Vec::new(),
             strides,
+            ..Trace::default()
         });
     });
     let _guard = Guard;
     forward(Tensor::ones([1, channels, height, width], device));
-    TRACE.with_borrow_mut(|trace| trace.take().expect("the trace begun above").layers)
+    TRACE.with_borrow_mut(|trace| trace.take().expect("the trace begun above"))
 }
 
 pub(crate) fn is_active() -> bool {
     TRACE.with_borrow(Option::is_some)
+}
+
+/// A block that gradient checkpointing would compute again.
+pub(crate) fn note_block() {
+    with_trace(|trace| trace.blocks += 1);
 }
 
 /// A layer that slides a window over the image.

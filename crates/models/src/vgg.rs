@@ -31,7 +31,9 @@ use crate::layers::{
     AdaptiveAvgPool2d, BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, LocalResponseNorm,
     MaxPool2d, flatten,
 };
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Table 1, A.
 pub const VGG11: VggConfig = table1([&[3], &[3], &[3, 3], &[3, 3], &[3, 3]]);
@@ -163,7 +165,7 @@ impl Network for Vgg {
     fn forward_with(&self, images: Tensor<4>, tap: &mut impl Tap) -> Tensor<2> {
         let mut x = images;
         for (index, stage) in self.stages.iter().enumerate() {
-            x = stage.forward(x);
+            x = gradient_checkpointing::block(stage, x, Stage::forward);
             if let (0, Some(norm)) = (index, &self.response_norm) {
                 x = norm.forward(x);
             }

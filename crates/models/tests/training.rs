@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::collections::HashMap;
+
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
-use models::registry::Entry;
-use models::{LayerKind, Model, Scores, noise, parameters};
+use models::registry::{Entry, MODELS};
+use models::{LayerKind, Model, Scores, gradient_checkpointing, noise, parameters};
 use support::{build, describe, entries, images, least_size};
 
 /// Of a quarter of the published size, so that the last layers of all families see some pixels.
@@ -63,6 +65,64 @@ fn modes_differ_by_normalisation_and_dropout_alone(entry: &Entry) {
         "{}",
         entry.name
     );
+}
+
+/// The loss, the gradients and the running statistics of a step.
+fn step(entry: &Entry, checkpoints: bool) -> Vec<Tensor<1>> {
+    let device = Device::flex().autodiff();
+    let model = build(&entry.architecture, &device);
+    noise::start(0, 0, 0);
+    let forward = || model.forward_train(batch(entry, &device));
+    let loss = loss(gradient_checkpointing::run(checkpoints, forward));
+    let mut found = loss.backward();
+    let gradients = parameters::take_gradients(&model, &mut found);
+    let mut values = vec![loss.inner()];
+    values.extend(gradients.into_iter().flatten());
+    values.extend(parameters::values(&model));
+    values
+}
+
+/// Where an auxiliary classifier branches off, gradients are added in another order.
+fn checkpointing_changes_no_bit(entry: &Entry) {
+    let has_auxiliary = describe(&entry.architecture, entry.input()).auxiliary_parameters > 0;
+    let tolerance = if has_auxiliary { 1e-5 } else { 0.0 };
+    let kept = step(entry, false);
+    let computed_again = step(entry, true);
+    assert_eq!(kept.len(), computed_again.len(), "{}", entry.name);
+    for (index, (kept, again)) in kept.into_iter().zip(computed_again).enumerate() {
+        let largest: f32 = kept.clone().abs().max().into_scalar();
+        let error: f32 = (kept - again).abs().max().into_scalar();
+        assert!(
+            error <= tolerance * largest,
+            "value {index} of {}: {error} of {largest}",
+            entry.name
+        );
+    }
+}
+
+/// The smallest network of each family.
+fn of_each_family() -> impl Iterator<Item = &'static Entry> {
+    let mut smallest = HashMap::new();
+    for entry in entries(false) {
+        let family = std::mem::discriminant(&entry.architecture);
+        let size = describe(&entry.architecture, entry.input()).multiply_adds;
+        let (least, chosen) = smallest.entry(family).or_insert((size, entry));
+        if size < *least {
+            (*least, *chosen) = (size, entry);
+        }
+    }
+    smallest.into_values().map(|(_, entry)| entry)
+}
+
+#[test]
+fn gradient_checkpointing_changes_no_bit() {
+    of_each_family().for_each(checkpointing_changes_no_bit);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn gradient_checkpointing_changes_no_bit_of_any_network() {
+    MODELS.iter().for_each(checkpointing_changes_no_bit);
 }
 
 #[test]

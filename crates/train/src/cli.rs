@@ -50,6 +50,8 @@ pub enum Command {
     Fetch(FetchArgs),
     /// Write a run's report.html again
     Report(ReportArgs),
+    /// Run a paper's table, and set ours beside it
+    Reproduce(ReproduceArgs),
 }
 
 /// The flags of a training run.
@@ -129,9 +131,9 @@ pub enum Format {
     Json,
 }
 
-/// How results of many images are printed.
+/// How predictions are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TableFormat {
+pub enum PredictionFormat {
     /// For reading.
     Text,
     /// For programs.
@@ -263,7 +265,7 @@ pub struct PredictArgs {
     pub machine: MachineArgs,
     /// How to print the result
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: TableFormat,
+    pub format: PredictionFormat,
 }
 
 /// The flags of `train list`.
@@ -312,6 +314,12 @@ pub struct BenchArgs {
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one, allow_negative_numbers = true)]
     pub steps: usize,
+    /// Measure each layer, too, in as many steps again (on the CPU)
+    #[arg(long)]
+    pub layers: bool,
+    /// Compute the network's blocks again in the backward pass, as the recipe key does
+    #[arg(long)]
+    pub gradient_checkpointing: bool,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -321,6 +329,75 @@ pub struct BenchArgs {
     /// How to print the figures
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// How a reproduced table is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableFormat {
+    /// For reading.
+    Text,
+    /// For a document.
+    Markdown,
+    /// For programs.
+    Json,
+    /// For a browser.
+    Html,
+}
+
+/// A part of a table's runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// Which, from 1.
+    pub index: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+/// The flags of `train reproduce`.
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// Table, such as he2015-cifar10; without it, the tables are listed
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Tables of your own, in place of the papers'
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
+    /// How long the runs are: full is the paper's length
+    #[arg(long, value_name = "PROTOCOL", default_value = "full")]
+    pub protocol: String,
+    /// Runs of each experiment, of seeds 0, 1, ...
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_negative_numbers = true)]
+    pub seeds: usize,
+    /// Experiments, such as resnet20,plain20 [default: all of the protocol]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Runs at a time, which share the threads
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_negative_numbers = true)]
+    pub jobs: usize,
+    /// Make part I of N of the runs only, for several machines: 1/3
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+    /// Where the runs and the table are written [default: runs/TABLE-PROTOCOL]
+    #[arg(long, value_name = "DIR")]
+    pub run_dir: Option<PathBuf>,
+    /// Tell what would run, and what it would take here
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+    /// How to print the table
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: TableFormat,
 }
 
 /// The flags of `train check`.
@@ -392,6 +469,18 @@ fn threads(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|number| *number > 0)
         .ok_or_else(|| format!("expected a whole number from 1 to {MOST_THREADS}"))
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(index, count)| {
+        Some(Shard {
+            index: index.parse().ok()?,
+            count: count.parse().ok()?,
+        })
+    });
+    parsed
+        .filter(|shard| (1..=shard.count).contains(&shard.index))
+        .ok_or_else(|| "expected I/N with I from 1 to N".to_owned())
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

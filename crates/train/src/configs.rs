@@ -9,6 +9,9 @@ use include_dir::{Dir, File, include_dir};
 use crate::error::Error;
 use crate::suggest::{listed, nearest};
 
+/// A file of this name is no recipe: it tells what a paper publishes.
+const TARGETS: &str = "targets.toml";
+
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../configs");
 
 /// The text of a recipe.
@@ -68,6 +71,16 @@ pub fn find_from(here: &Path, wanted: &str) -> Result<ConfigFile, Error> {
 
 /// The recipes that are built in: their paths under `configs/`, and their texts.
 pub fn embedded() -> impl Iterator<Item = (&'static Path, &'static str)> {
+    built_in().filter(|(path, _)| !path.ends_with(TARGETS))
+}
+
+/// What papers publish, as it is built in.
+pub fn targets() -> impl Iterator<Item = ConfigFile> {
+    let targets = built_in().filter(|(path, _)| path.ends_with(TARGETS));
+    targets.map(|(path, text)| embedded_file(path, text))
+}
+
+fn built_in() -> impl Iterator<Item = (&'static Path, &'static str)> {
     files(&BUILT_IN)
         .into_iter()
         .filter_map(|file| Some((file.path(), file.contents_utf8()?)))
@@ -99,11 +112,15 @@ fn read_embedded(found: &Path) -> Result<ConfigFile, Error> {
     let (path, text) = embedded()
         .find(|(path, _)| *path == found)
         .expect("it was found among these");
-    Ok(ConfigFile {
+    Ok(embedded_file(path, text))
+}
+
+fn embedded_file(path: &Path, text: &str) -> ConfigFile {
+    ConfigFile {
         name: stem(path),
         shown: format!("configs/{} (built in)", path.display()),
         text: text.into(),
-    })
+    }
 }
 
 fn stem(path: &Path) -> String {
@@ -126,6 +143,7 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
             } else if path
                 .extension()
                 .is_some_and(|extension| extension == "toml")
+                && !path.ends_with(TARGETS)
             {
                 found.extend(path.strip_prefix(folder).map(Path::to_owned));
             }

@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod fault;
 pub mod files;
 pub mod journal;
+pub mod lab;
 mod loss;
 pub mod metrics;
 pub mod network;

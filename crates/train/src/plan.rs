@@ -91,6 +91,9 @@ pub struct Plan {
     pub batch: usize,
     /// Micro-batches a step.
     pub accumulate: usize,
+    /// Whether the network's blocks are computed again in the backward pass.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// Images that are trained on.
     pub train_images: usize,
     /// Images held out of the end of the training split; 0 is none.
@@ -226,6 +229,7 @@ impl Plan {
             steps_per_epoch: epoch.steps(),
             batch: recipe.batch,
             accumulate: recipe.accumulate,
+            gradient_checkpointing: recipe.gradient_checkpointing,
             train_images,
             validation_images: facts.train_images - train_images,
             shuffle: recipe.shuffle,
@@ -258,6 +262,18 @@ impl Plan {
             augment: recipe.augment.clone(),
             provenance: Provenance::of_this_build(),
         })
+    }
+
+    /// Training images that this many steps see, each as often as it is seen.
+    pub fn images(&self, steps: u64) -> u64 {
+        let batch = self.batch as u64;
+        let epoch = if self.drop_last {
+            self.steps_per_epoch * batch
+        } else {
+            self.train_images as u64
+        };
+        let rest = steps % self.steps_per_epoch;
+        steps / self.steps_per_epoch * epoch + (rest * batch).min(epoch)
     }
 
     /// The text of `plan.toml`.

@@ -5,18 +5,20 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use models::Initialization;
 use models::resnet::{BottleneckStride, ShortcutKind};
+use models::{Architecture, Initialization, registry};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::bounds;
-use crate::configs::ConfigFile;
+use crate::configs::{self, ConfigFile};
+use crate::datasets;
 use crate::decode::decode;
 use crate::document::Node;
 use crate::duration::Duration;
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::network;
 use crate::overrides;
 use crate::suggest;
 
@@ -51,6 +53,10 @@ pub struct Recipe {
     /// Micro-batches that a step's batch is cut into; their gradients are averaged. Divides `batch`.
     #[serde(default = "one", deserialize_with = "bounds::positive")]
     pub accumulate: usize,
+    /// Whether a training step keeps only what goes into the network's blocks, and computes the rest again in the
+    /// backward pass: less memory, more time.
+    #[serde(default)]
+    pub gradient_checkpointing: bool,
     /// The largest global norm of the gradient; a longer one is scaled down to it.
     #[serde(default, deserialize_with = "bounds::some_above_zero")]
     pub clip_norm: Option<f64>,
@@ -696,15 +702,6 @@ impl<'de> Deserialize<'de> for Dataset {
     }
 }
 
-/// The names that a recipe may use.
-#[derive(Debug, Clone, Copy)]
-pub struct Names<'a> {
-    /// Of networks, in the registry's order.
-    pub models: &'a [&'a str],
-    /// Of datasets with a manifest.
-    pub datasets: &'a [&'a str],
-}
-
 /// A recipe and the document that it was read from, which knows the line of each key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecipeFile {
@@ -720,14 +717,14 @@ impl RecipeFile {
     /// Reads a recipe, applies each `key.path=value` of `--set` in order, and checks all that needs no data.
     ///
     /// Errors have exit code 2.
-    pub fn read(file: &ConfigFile, set: &[String], names: &Names<'_>) -> Result<Self, Error> {
+    pub fn read(file: &ConfigFile, set: &[String]) -> Result<Self, Error> {
         let checked = || -> Result<(Node, Recipe), Fault> {
             let mut document = Node::parse(&file.text)?;
             for argument in set {
                 overrides::set(&mut document, argument)?;
             }
             let recipe: Recipe = decode(&document)?;
-            check(&recipe, &document, names)?;
+            check(&recipe, &document)?;
             Ok((document, recipe))
         };
         let (document, recipe) = checked().map_err(|fault| unusable(&file.shown, fault))?;
@@ -736,6 +733,34 @@ impl RecipeFile {
             recipe,
             shown: file.shown.clone(),
             document,
+        })
+    }
+
+    /// The recipe that `--config` names, with `--set` and `--seed`.
+    ///
+    /// Errors have exit code 2.
+    pub fn find(wanted: &str, set: &[String], seed: Option<u64>) -> Result<Self, Error> {
+        let config = configs::find(wanted)?;
+        let mut set = set.to_vec();
+        set.extend(seed.map(|seed| format!("seed={seed}")));
+        Self::read(&config, &set)
+    }
+
+    /// What messages call it.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Its network as published; an option that this does not have is the recipe's mistake.
+    ///
+    /// Errors have exit code 2.
+    pub fn architecture(&self) -> Result<Architecture, Error> {
+        network::architecture(&self.recipe.model).map_err(|error| {
+            let path = match &error {
+                models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
+                _ => "model".to_owned(),
+            };
+            self.error(&path, Fault::invalid(error.to_string()))
         })
     }
 
@@ -749,7 +774,7 @@ fn unusable(shown: &str, fault: Fault) -> Error {
     Error::usage(format!("cannot use recipe `{shown}`")).explained_by(fault)
 }
 
-fn check(recipe: &Recipe, document: &Node, names: &Names<'_>) -> Result<(), Fault> {
+fn check(recipe: &Recipe, document: &Node) -> Result<(), Fault> {
     let located = |path: &str, fault: Fault| fault.at(path, document.origin_of(path));
     let name_path = |key: &str| {
         let table = format!("{key}.name");
@@ -759,10 +784,10 @@ fn check(recipe: &Recipe, document: &Node, names: &Names<'_>) -> Result<(), Faul
             key.to_owned()
         }
     };
-    known("model", &recipe.model.name, names.models)
+    known("model", &recipe.model.name, &registry::names())
         .map_err(|fault| located(&name_path("model"), fault))?;
     if let Dataset::Name(name) = &recipe.dataset {
-        known("dataset", name, names.datasets)
+        known("dataset", name, &datasets::names())
             .map_err(|fault| located(&name_path("dataset"), fault))?;
     }
     check_batch(recipe).map_err(|fault| located("accumulate", fault))?;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use data::{Batch, Loader, Source};
-use models::{Model, noise, parameters};
+use models::{Model, gradient_checkpointing, noise, parameters};
 
 use crate::checkpoint::{self, Best, State};
 use crate::error::Error;
@@ -149,7 +149,10 @@ impl Trainer<'_> {
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
             let labels = labels_of(&part, &device);
             noise::start(self.plan.seed, self.state.step, index);
-            let scores = (self.state.model).forward_train(evaluate::images_of(&part, &device));
+            let images = evaluate::images_of(&part, &device);
+            let scores = gradient_checkpointing::run(self.plan.gradient_checkpointing, || {
+                self.state.model.forward_train(images)
+            });
             let right = count_right(&scores.logits, &labels);
             let loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);
             let mut found = loss.backward();

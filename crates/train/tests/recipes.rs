@@ -1,9 +1,9 @@
 //! What bad recipes and bad `--set`s are told, and what good ones become.
 
 use models::Initialization;
-use train::commands::with_names;
 use train::configs::{self, ConfigFile};
 use train::error::Error;
+use train::lab::targets;
 use train::plan::{Circumstances, DatasetFacts, Plan};
 use train::recipe::{Dataset, Recipe, RecipeFile};
 
@@ -41,7 +41,7 @@ fn file(text: &str) -> ConfigFile {
 
 fn read(text: &str, set: &[&str]) -> Result<RecipeFile, Error> {
     let set: Vec<_> = set.iter().map(|argument| argument.to_string()).collect();
-    with_names(|names| RecipeFile::read(&file(text), &set, names))
+    RecipeFile::read(&file(text), &set)
 }
 
 fn recipe(set: &[&str]) -> Recipe {
@@ -450,7 +450,7 @@ fn facts(dataset: &Dataset) -> DatasetFacts {
     let (train_images, test_images, size) = match name.as_str() {
         "digits" => (1_198, 599, [1, 8, 8]),
         "mnist" => (60_000, 10_000, [1, 28, 28]),
-        "cifar10" => (50_000, 10_000, [3, 32, 32]),
+        "cifar10" | "cifar100" => (50_000, 10_000, [3, 32, 32]),
         other => panic!("add the facts of `{other}`"),
     };
     DatasetFacts {
@@ -500,7 +500,7 @@ fn he_2015_is_to_the_letter_of_section_4_2() {
     for kind in ["plain", "resnet"] {
         for depth in [20, 32, 44, 56, 110] {
             let file = configs::find(&format!("he2015/{kind}{depth}.toml")).unwrap();
-            let read = with_names(|names| RecipeFile::read(&file, &[], names)).unwrap();
+            let read = RecipeFile::read(&file, &[]).unwrap();
             let plan = Plan::new(&read, &cifar10(), &cpu()).unwrap();
             assert_eq!(
                 (plan.name, plan.model.name),
@@ -518,6 +518,34 @@ fn he_2015_is_to_the_letter_of_section_4_2() {
                 [first, first, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001],
                 "{kind}{depth}"
             );
+        }
+    }
+}
+
+#[test]
+fn every_published_table_resolves() {
+    let tables = targets::tables(None).unwrap();
+    assert!(tables.len() >= 9, "found {} tables", tables.len());
+    for table in &tables {
+        assert_eq!(table.protocol[0].name, "full", "{}", table.name);
+        assert!(table.protocol[0].departs.is_empty(), "{}", table.name);
+        for effect in &table.effect {
+            for name in [&effect.worse, &effect.better] {
+                let is_there = table.experiment.iter().any(|row| row.name == *name);
+                assert!(is_there, "{} has no {name}", table.name);
+            }
+        }
+        for protocol in &table.protocol {
+            let rows = table.rows(protocol, &[]).unwrap();
+            assert!(!rows.is_empty(), "{}", table.name);
+            for row in rows {
+                let set = [protocol.set.clone(), row.set.clone()].concat();
+                let file = RecipeFile::find(&row.recipe, &set, Some(1))
+                    .unwrap_or_else(|error| panic!("{}: {}", row.name, error.report()));
+                let plan = Plan::new(&file, &facts(&file.recipe.dataset), &cpu())
+                    .unwrap_or_else(|error| panic!("{}: {}", row.name, error.report()));
+                assert_eq!(plan.notes, Vec::<String>::new(), "{}", row.name);
+            }
         }
     }
 }

@@ -5,13 +5,16 @@ use std::collections::HashSet;
 
 use burn::backend::autodiff::{
     NodeId,
-    checkpoint::strategy::CheckpointStrategy,
-    ops::{Backward, OpsKind},
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
 };
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, AutodiffBackend, TensorMetadata};
+use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 
+use crate::gradient_checkpoint::Recomputation;
 use crate::ops::{Activated, CnnGradients, CnnOps, Optional};
+use crate::profile;
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
     Pool2dOptions, SgdOptions,
@@ -64,6 +67,40 @@ fn is_second(node: NodeId) -> bool {
     })
 }
 
+/// A gradient that a [profile](crate::profile) sees.
+#[derive(Debug)]
+struct Profiled<G> {
+    gradient: G,
+    operation: Option<usize>,
+}
+
+impl<G> Profiled<G> {
+    /// The gradient of the operation that runs.
+    fn new(gradient: G) -> Self {
+        let operation = profile::current();
+        Self {
+            gradient,
+            operation,
+        }
+    }
+}
+
+impl<B: Backend, G: Backward<B, N>, const N: usize> Backward<B, N> for Profiled<G> {
+    type State = G::State;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        profile::gradient(self.operation, || {
+            self.gradient.backward(ops, grads, checkpointer);
+        });
+    }
+}
+
+mod checkpointing;
 mod convolution;
 mod elementwise;
 mod linear;
@@ -71,6 +108,8 @@ mod loss;
 mod normalization;
 mod pooling;
 
+pub use self::checkpointing::Dispatched;
+use self::checkpointing::{CheckpointedBackward, WithGradientBackward};
 use self::convolution::{Conv2dBackward, DeformConv2dBackward, MaskedDeformConv2dBackward};
 use self::elementwise::{
     ActivationBackward, AddBiasBackward, ConcatBackward, GateAddBackward, GateBackward,
@@ -89,7 +128,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         weight: FloatTensor<Self>,
         options: Conv2dOptions,
     ) -> FloatTensor<Self> {
-        match Conv2dBackward
+        match Profiled::new(Conv2dBackward)
             .prepare::<C>([images.node(), weight.node()])
             .compute_bound()
             .stateful()
@@ -100,7 +139,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                     B::conv2d_tracked(images.into_primitive(), weight.into_primitive(), options);
                 prep.finish(state, output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::conv2d_forward(
+            OpsKind::UnTracked(prep) => prep.finish(B::conv2d_tracked(
                 images.into_primitive(),
                 weight.into_primitive(),
                 options,
@@ -118,7 +157,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         // The two differ in the number of their parents, which is part of a type.
         macro_rules! deform {
             ($backward:expr, [$($parent:expr),*], $mask:expr) => {{
-                let prepared = $backward
+                let prepared = Profiled::new($backward)
                     .prepare::<C>([$($parent.node()),*])
                     .compute_bound()
                     .stateful();
@@ -171,7 +210,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         // The two differ in the number of their parents, which is part of a type.
         macro_rules! normalize {
             ($backward:expr, [$($parent:expr),*], $residual:expr) => {{
-                let prepared = $backward
+                let prepared = Profiled::new($backward)
                     .prepare::<C>([$($parent.node()),*])
                     .compute_bound()
                     .stateful();
@@ -235,7 +274,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         bias: FloatTensor<Self>,
         rectifies: bool,
     ) -> FloatTensor<Self> {
-        let prepared = AddBiasBackward
+        let prepared = Profiled::new(AddBiasBackward)
             .prepare::<C>([images.node(), bias.node()])
             .compute_bound()
             .stateful();
@@ -248,7 +287,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
     }
 
     fn activation_forward(images: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self> {
-        match ActivationBackward
+        match Profiled::new(ActivationBackward)
             .prepare::<C>([images.node()])
             .compute_bound()
             .stateful()
@@ -270,7 +309,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
 
     fn concat_forward(left: FloatTensor<Self>, right: FloatTensor<Self>) -> FloatTensor<Self> {
         let left_channels = left.shape()[1];
-        let prepared = ConcatBackward
+        let prepared = Profiled::new(ConcatBackward)
             .prepare::<C>([left.node(), right.node()])
             .compute_bound()
             .stateful();
@@ -290,7 +329,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         // The two differ in the number of their parents, which is part of a type.
         macro_rules! gate {
             ($backward:expr, [$($parent:expr),*], $residual:expr) => {{
-                let prepared = $backward
+                let prepared = Profiled::new($backward)
                     .prepare::<C>([$($parent.node()),*])
                     .compute_bound()
                     .stateful();
@@ -328,7 +367,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         images: FloatTensor<Self>,
         options: LocalResponseNorm,
     ) -> FloatTensor<Self> {
-        match LocalResponseNormBackward
+        match Profiled::new(LocalResponseNormBackward)
             .prepare::<C>([images.node()])
             .compute_bound()
             .stateful()
@@ -350,7 +389,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         shortcut: IdentityShortcut,
     ) -> FloatTensor<Self> {
         let shape = images.shape();
-        match IdentityShortcutBackward
+        match Profiled::new(IdentityShortcutBackward)
             .prepare::<C>([images.node()])
             .compute_bound()
             .stateful()
@@ -367,7 +406,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
     }
 
     fn max_pool2d_forward(images: FloatTensor<Self>, options: Pool2dOptions) -> FloatTensor<Self> {
-        match MaxPool2dBackward
+        match Profiled::new(MaxPool2dBackward)
             .prepare::<C>([images.node()])
             .compute_bound()
             .stateful()
@@ -388,7 +427,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         options: Pool2dOptions,
         counts_padding: bool,
     ) -> FloatTensor<Self> {
-        match AvgPool2dBackward
+        match Profiled::new(AvgPool2dBackward)
             .prepare::<C>([images.node()])
             .compute_bound()
             .stateful()
@@ -426,7 +465,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let prepared = LinearBackward
+        let prepared = Profiled::new(LinearBackward)
             .prepare::<C>([features.node(), weight.node(), bias.node()])
             .compute_bound()
             .stateful();
@@ -453,7 +492,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         labels: IntTensor<Self>,
         smoothing: f64,
     ) -> FloatTensor<Self> {
-        match CrossEntropyBackward
+        match Profiled::new(CrossEntropyBackward)
             .prepare::<C>([logits.node()])
             .compute_bound()
             .stateful()
@@ -473,7 +512,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
 
     fn global_average_forward(images: FloatTensor<Self>) -> FloatTensor<Self> {
         let shape = images.shape();
-        match GlobalAverageBackward
+        match Profiled::new(GlobalAverageBackward)
             .prepare::<C>([images.node()])
             .compute_bound()
             .stateful()
@@ -484,6 +523,43 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
             OpsKind::UnTracked(prep) => {
                 prep.finish(B::global_average_forward(images.into_primitive()))
             }
+        }
+    }
+
+    fn checkpointed(
+        images: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        recomputation: Recomputation,
+    ) -> FloatTensor<Self> {
+        // What the block's weights get does not depend on whether the images want a gradient.
+        let images = if images.is_tracked() {
+            images
+        } else {
+            images.require_grad()
+        };
+        match CheckpointedBackward
+            .prepare::<C>([images.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(
+                (images.into_primitive(), recomputation),
+                output.into_primitive(),
+            ),
+            OpsKind::UnTracked(_) => unreachable!("the images are tracked"),
+        }
+    }
+
+    fn with_gradient(values: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let gradient = gradient.into_primitive();
+        let prepared = WithGradientBackward
+            .prepare::<C>([values.node()])
+            .compute_bound()
+            .stateful();
+        let zero = B::with_gradient(values.into_primitive(), gradient.clone());
+        match prepared {
+            OpsKind::Tracked(prep) => prep.finish(gradient, zero),
+            OpsKind::UnTracked(prep) => prep.finish(zero),
         }
     }
 }

@@ -171,14 +171,24 @@ fn pool() -> MutexGuard<'static, Pool> {
 impl Pool {
     /// Memory of this size, where some is kept, and what has to be freed first where none is.
     fn take(&mut self, lines: usize) -> Result<Memory, Vec<Memory>> {
-        match self.free.iter().rposition(|kept| kept.lines == lines) {
+        match self.fitting(lines) {
             Some(index) => {
-                self.free_lines -= lines;
-                self.lend(lines);
-                Ok(self.free.remove(index).expect("found just now"))
+                let memory = self.free.remove(index).expect("found just now");
+                self.free_lines -= memory.lines;
+                self.lend(memory.lines);
+                Ok(memory)
             }
             None => Err(self.let_go(lines)),
         }
+    }
+
+    /// The smallest that is large enough and not much larger, of several the last one given back.
+    fn fitting(&self, lines: usize) -> Option<usize> {
+        let fits = |kept: &Memory| (lines..=lines + lines / 4).contains(&kept.lines);
+        let kept = self.free.iter().enumerate().rev();
+        kept.filter(|(_, kept)| fits(kept))
+            .min_by_key(|(_, kept)| kept.lines)
+            .map(|(index, _)| index)
     }
 
     /// Counts what is lent.

@@ -19,29 +19,29 @@ pub(crate) fn update(
     options: SgdOptions,
 ) -> (FlexTensor, FlexTensor) {
     let count = weight.layout().num_elements();
-    let (weight, gradient) = (contiguous(weight), contiguous(gradient));
+    let weight = contiguous(weight);
     let moves = velocity.is_some();
     let mut velocity = match velocity {
         Some(velocity) => own(velocity),
         None => tensor_of(Buffer::zeros(count), &[count]),
     };
-    let mut updated = Buffer::new(count);
+    // Nobody wants the gradient afterwards: the new weight takes its place.
+    let mut updated = own(gradient);
     let constants = Constants::new(options, moves);
-    updated
+    updated.storage_mut()[..count]
         .par_chunks_mut(BLOCK)
         .zip(weight.storage()[..count].par_chunks(BLOCK))
-        .zip(gradient.storage()[..count].par_chunks(BLOCK))
         .zip(velocity.storage_mut()[..count].par_chunks_mut(BLOCK))
-        .for_each(|(((updated, weight), gradient), velocity)| {
+        .for_each(|((updated, weight), velocity)| {
             vectorized(
                 #[inline(always)]
                 || match options.nesterov {
-                    true => constants.step::<true>(updated, weight, gradient, velocity),
-                    false => constants.step::<false>(updated, weight, gradient, velocity),
+                    true => constants.step::<true>(updated, weight, velocity),
+                    false => constants.step::<false>(updated, weight, velocity),
                 },
             );
         });
-    (tensor_of(updated, &[count]), velocity)
+    (updated, velocity)
 }
 
 /// The same values, contiguous, in memory that nobody else holds.
@@ -79,17 +79,11 @@ impl Constants {
         }
     }
 
+    /// Makes the gradient in `updated` the updated weight.
     #[inline(always)]
-    fn step<const NESTEROV: bool>(
-        self,
-        updated: &mut [f32],
-        weight: &[f32],
-        gradient: &[f32],
-        velocity: &mut [f32],
-    ) {
-        let values = updated.iter_mut().zip(weight).zip(gradient).zip(velocity);
-        for (((updated, weight), gradient), velocity) in values {
-            let gradient = gradient + self.decay * weight;
+    fn step<const NESTEROV: bool>(self, updated: &mut [f32], weight: &[f32], velocity: &mut [f32]) {
+        for ((updated, weight), velocity) in updated.iter_mut().zip(weight).zip(velocity) {
+            let gradient = *updated + self.decay * weight;
             *velocity = self.shares[0] * *velocity + self.shares[1] * gradient;
             let direction = if NESTEROV {
                 gradient + self.momentum * *velocity

@@ -15,7 +15,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{Dropout, Linear, NormOptions, flatten, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Tap, gradient_checkpointing,
+};
 use module::{Branch, BranchConfig, InceptionModule, ModuleConfig, index};
 
 /// Which paper's table.
@@ -176,7 +178,8 @@ impl Inception {
         let mut auxiliary = Vec::new();
         let mut x = images;
         for module in &self.modules {
-            x = tap.at(&module.place, module.forward(x));
+            x = gradient_checkpointing::block(module, x, InceptionModule::forward);
+            x = tap.at(&module.place, x);
             let here = |a: &&Auxiliary| wants_auxiliary && a.place == module.place;
             let here = self.auxiliary.iter().filter(here);
             auxiliary.extend(here.map(|a| (a.forward(x.clone()), a.weight)));

@@ -2,11 +2,10 @@
 
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::Tensor;
-use kernels::{Activation, Finish, batch_norm, batch_norm_train};
+use kernels::{Activation, Finish, batch_norm, batch_norm_train, profile};
 
 use super::residual_add;
-use crate::trace;
-use crate::{Init, LayerKind};
+use crate::{Init, LayerKind, gradient_checkpointing, trace};
 
 /// What papers and libraries set differently.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,19 +81,25 @@ impl BatchNorm {
         if trace::is_active() {
             return self.trace(images, finish);
         }
-        if images.device().is_autodiff() {
-            self.forward_train(images, finish)
-        } else {
-            batch_norm(
-                images,
-                self.weight.val(),
-                self.bias.val(),
-                self.running_mean.value(),
-                self.running_var.value(),
-                self.options.epsilon,
-                finish,
-            )
-        }
+        profile::within(self.weight.id.val(), || {
+            if images.device().is_autodiff() {
+                self.forward_train(images, finish)
+            } else {
+                self.forward_valid(images, finish)
+            }
+        })
+    }
+
+    fn forward_valid(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
+        batch_norm(
+            images,
+            self.weight.val(),
+            self.bias.val(),
+            self.running_mean.value(),
+            self.running_var.value(),
+            self.options.epsilon,
+            finish,
+        )
     }
 
     fn trace(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
@@ -110,9 +115,11 @@ impl BatchNorm {
     fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
         let (weight, bias) = (self.weight.val(), self.bias.val());
         let normalized = batch_norm_train(images, weight, bias, self.options.epsilon, finish);
-        let momentum = self.options.momentum;
-        advance(&self.running_mean, normalized.mean, momentum);
-        advance(&self.running_var, normalized.variance, momentum);
+        if !gradient_checkpointing::recomputes() {
+            let momentum = self.options.momentum;
+            advance(&self.running_mean, normalized.mean, momentum);
+            advance(&self.running_var, normalized.variance, momentum);
+        }
         normalized.output
     }
 }

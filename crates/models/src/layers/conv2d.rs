@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kernels::{Activation, Conv2dOptions, activate, add_bias, conv2d};
+use kernels::{Activation, Conv2dOptions, activate, add_bias, conv2d, profile};
 
 use crate::trace::{self, Window};
 use crate::{Init, LayerKind};
@@ -137,11 +137,13 @@ impl Conv2d {
         if trace::is_active() {
             return self.trace(images);
         }
-        let output = conv2d(images, self.weight.val(), self.options);
-        match &self.bias {
-            Some(bias) => add_bias(output, bias.val(), activation),
-            None => activate(output, activation),
-        }
+        profile::within(self.weight.id.val(), || {
+            let output = conv2d(images, self.weight.val(), self.options);
+            match &self.bias {
+                Some(bias) => add_bias(output, bias.val(), activation),
+                None => activate(output, activation),
+            }
+        })
     }
 
     fn trace(&self, images: Tensor<4>) -> Tensor<4> {

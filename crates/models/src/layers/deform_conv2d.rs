@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::sigmoid;
-use kernels::{DeformConv2dOptions, deform_conv2d};
+use kernels::{DeformConv2dOptions, deform_conv2d, profile};
 
 use super::{Conv2d, Conv2dConfig};
 use crate::{Init, trace};
@@ -77,7 +77,10 @@ impl DeformConv2d {
             convolution: self.conv.options,
             offset_groups: self.offset_groups,
         };
-        deform_conv2d(images, self.conv.weight.val(), offsets, mask, options)
+        let weight = &self.conv.weight;
+        profile::within(weight.id.val(), || {
+            deform_conv2d(images, weight.val(), offsets, mask, options)
+        })
     }
 }
 

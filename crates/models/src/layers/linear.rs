@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use super::elementwise;
-use kernels::linear;
+use kernels::{linear, profile};
 
 use crate::trace;
 use crate::{Init, LayerKind};
@@ -39,7 +39,9 @@ impl Linear {
             assert_eq!(features.dims()[1], inputs, "features");
             return trace::linear(features, LayerKind::Linear, self.weight.id, inputs, outputs);
         }
-        linear(features, self.weight.val(), self.bias.val())
+        profile::within(self.weight.id.val(), || {
+            linear(features, self.weight.val(), self.bias.val())
+        })
     }
 
     /// `max(0, x Wᵀ + b)`.

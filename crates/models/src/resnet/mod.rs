@@ -48,9 +48,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use self::blocks::{Stage, Stem};
+use self::blocks::{ResidualBlock, Stage, Stem};
 use crate::layers::{Linear, global_average};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Tap, gradient_checkpointing,
+};
 
 /// Table 1, 18 layers.
 pub const RESNET18: ResNetConfig = imagenet(Block::Basic, &[2, 2, 2, 2]);
@@ -257,7 +259,10 @@ impl Network for ResNet {
         for (stage, Stage { blocks }) in self.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 let place = format!("stage{}.block{index}", stage + 1);
-                x = tap.at(&place, block.forward(x));
+                x = tap.at(
+                    &place,
+                    gradient_checkpointing::block(block, x, ResidualBlock::forward),
+                );
             }
         }
         self.head.forward(global_average(x))

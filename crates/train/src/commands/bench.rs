@@ -5,6 +5,7 @@
 //! and fill the memory.
 
 mod clock;
+mod layers;
 mod peak;
 mod work;
 
@@ -12,6 +13,8 @@ use models::Description;
 use serde::Serialize;
 
 use self::clock::{Clock, Lap, median};
+use self::layers::Layer;
+use self::work::Work;
 use super::blueprint::{Blueprint, MOST_VALUES, by_sides, check_bounds};
 use super::{print_json, start_threads};
 use crate::cli::{BenchArgs, Format, Mode};
@@ -54,6 +57,9 @@ struct Figures {
     gflops: f64,
     /// Of Burn's own product of two square matrices in f32, on the same device and threads.
     matrix_gflops: f64,
+    /// Where the time of a step goes, in the order of the forward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Vec<Layer>>,
 }
 
 #[derive(Serialize)]
@@ -71,6 +77,14 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let described = blueprint.describe();
     check_size(arguments, &described)?;
     let device = device::choose(&arguments.machine.device)?;
+    if arguments.layers && !device.is_cpu {
+        let what = format!(
+            "cannot measure the layers on `{}`, which runs ahead",
+            device.name
+        );
+        return Err(Error::usage(what).with_hint("use `--device cpu`"));
+    }
+    check_blocks(arguments, &described)?;
     let timings = Timings::take(arguments, &blueprint, &device)?;
     let peak_memory_bytes = peak::memory();
     let step_seconds = Spread::of(&timings.whole);
@@ -95,6 +109,7 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Error> {
             / 1e9,
         matrix_gflops: matrix_gflops(&device)?,
         device: device.name,
+        layers: timings.layers,
     };
     match arguments.format {
         Format::Json => print_json(&figures),
@@ -118,6 +133,14 @@ fn check_size(arguments: &BenchArgs, described: &Description) -> Result<(), Erro
     ])
 }
 
+fn check_blocks(arguments: &BenchArgs, described: &Description) -> Result<(), Error> {
+    if !arguments.gradient_checkpointing || described.blocks > 0 {
+        return Ok(());
+    }
+    let what = format!("model `{}` has no blocks to compute again", arguments.model);
+    Err(Error::usage(what))
+}
+
 /// Operations that a multiply-add counts for: two, and in training twice as many again for the gradients of the input
 /// and of the weight. What is not a multiply-add counts for nothing.
 fn operations(mode: Mode) -> f64 {
@@ -131,15 +154,20 @@ fn operations(mode: Mode) -> f64 {
 struct Timings {
     whole: Vec<Lap>,
     parts: Vec<Lap>,
+    layers: Option<Vec<Layer>>,
 }
 
 impl Timings {
     /// Measures after a warm-up. A GPU is behind the program, and waiting for each part would slow the whole down, so
     /// there the parts are measured in steps of their own.
     fn take(arguments: &BenchArgs, blueprint: &Blueprint, device: &Choice) -> Result<Self, Error> {
-        let mut step = match arguments.mode {
-            Mode::Train => work::training(blueprint, arguments.batch, &device.device),
-            Mode::Infer => work::inference(blueprint, arguments.batch, &device.device),
+        let batch = arguments.batch;
+        let Work { mut step, names } = match arguments.mode {
+            Mode::Train => {
+                let checkpoints = arguments.gradient_checkpointing;
+                work::training(blueprint, batch, checkpoints, &device.device)
+            }
+            Mode::Infer => work::inference(blueprint, batch, &device.device),
         };
         let mut laps = |count: usize, waits: bool| -> Result<Vec<Lap>, Error> {
             (0..count)
@@ -153,7 +181,14 @@ impl Timings {
         } else {
             laps(arguments.steps, true)?
         };
-        Ok(Self { whole, parts })
+        let layers = (arguments.layers)
+            .then(|| layers::measure(arguments.steps, &names, || laps(1, false)))
+            .transpose()?;
+        Ok(Self {
+            whole,
+            parts,
+            layers,
+        })
     }
 
     /// The median of a part, where the steps have one of that number.
@@ -250,7 +285,11 @@ fn print_table(figures: &Figures, image: &str) -> Result<(), Error> {
             100.0 * figures.gflops / figures.matrix_gflops,
             figures.matrix_gflops
         ),
-    )
+    )?;
+    match &figures.layers {
+        Some(layers) => layers::print(layers, step_seconds.median, figures.matrix_gflops),
+        None => Ok(()),
+    }
 }
 
 fn print_row(name: &str, value: String) -> Result<(), Error> {

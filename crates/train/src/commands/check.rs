@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::run::{architecture, check_declared};
-use super::{cores, print_json, with_names};
+use super::run::check_declared;
+use super::{cores, print_json};
 use crate::cli::{CheckArgs, Format};
-use crate::configs;
 use crate::datasets;
 use crate::error::Error;
 use crate::plan::Circumstances;
@@ -24,9 +23,8 @@ struct Checked {
 
 /// Checks a recipe as far as that is possible without data.
 pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
-    let config = configs::find(&arguments.config)?;
-    let file = with_names(|names| RecipeFile::read(&config, &arguments.set, names))?;
-    let architecture = architecture(&file)?;
+    let file = RecipeFile::find(&arguments.config, &arguments.set, None)?;
+    let architecture = file.architecture()?;
     let here = Circumstances {
         device: "cpu".into(),
         workers: 1,
@@ -36,7 +34,7 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
     check_declared(&file, &architecture, &here)?;
     let recipe = &file.recipe;
     let checked = Checked {
-        recipe: config.shown,
+        recipe: file.shown().to_owned(),
         model: recipe.model.name.clone(),
         dataset: recipe.dataset.title(),
         batch: recipe.batch,

@@ -6,23 +6,23 @@ mod check;
 mod describe;
 mod eval;
 mod fetch;
+mod interrupt;
 mod list;
 mod network;
 mod predict;
 mod report;
+mod reproduce;
 mod run;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use models::registry;
 use serde::Serialize;
 
 use crate::cli::{Cli, Command, DataArgs};
 use crate::datasets;
 use crate::error::Error;
-use crate::recipe::Names;
 use crate::streams::print_line;
 
 /// Does what the command line says. The code is what the process exits with.
@@ -40,6 +40,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         (Some(Command::Check(arguments)), _) => check::run(&arguments),
         (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
         (Some(Command::Report(arguments)), _) => report::run(&arguments),
+        (Some(Command::Reproduce(arguments)), _) => return reproduce::run(&arguments),
         (None, Some(arguments)) => return run::run(&arguments),
         (None, None) => {
             Err(Error::usage("nothing to do")
@@ -47,14 +48,6 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         }
     }?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Calls `use_them` with the names that a recipe may use.
-pub fn with_names<T>(use_them: impl FnOnce(&Names<'_>) -> T) -> T {
-    use_them(&Names {
-        models: &registry::names(),
-        datasets: &datasets::names(),
-    })
 }
 
 fn data_dir(arguments: &DataArgs) -> PathBuf {

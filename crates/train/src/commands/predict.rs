@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::network::Network;
 use super::{print_json, start_threads};
-use crate::cli::{PredictArgs, TableFormat};
+use crate::cli::{PredictArgs, PredictionFormat};
 use crate::error::Error;
 use crate::streams::{print_line, say};
 use crate::{device, evaluate, files};
@@ -131,13 +131,13 @@ fn best<'a>(scores: &[f32], classes: &'a [String], count: usize) -> Vec<Predicti
 
 /// Prints results as they come, but for JSON, which is one array.
 struct Printer<'a> {
-    format: TableFormat,
+    format: PredictionFormat,
     classified: Vec<Classified<'a>>,
 }
 
 impl<'a> Printer<'a> {
-    fn new(format: TableFormat) -> Result<Self, Error> {
-        if format == TableFormat::Csv {
+    fn new(format: PredictionFormat) -> Result<Self, Error> {
+        if format == PredictionFormat::Csv {
             print_row(("image", "rank", "index", "class", "score"))?;
         }
         Ok(Self {
@@ -149,13 +149,13 @@ impl<'a> Printer<'a> {
     fn print(&mut self, classified: Classified<'a>) -> Result<(), Error> {
         let Classified { image, predictions } = &classified;
         match self.format {
-            TableFormat::Json => self.classified.push(classified),
-            TableFormat::Csv => {
+            PredictionFormat::Json => self.classified.push(classified),
+            PredictionFormat::Csv => {
                 for (rank, found) in (1..).zip(predictions) {
                     print_row((image, rank, found.index, found.class, found.score))?;
                 }
             }
-            TableFormat::Text => {
+            PredictionFormat::Text => {
                 print_line(image)?;
                 for Prediction {
                     index,
@@ -172,8 +172,8 @@ impl<'a> Printer<'a> {
 
     fn finish(self) -> Result<(), Error> {
         match self.format {
-            TableFormat::Json => print_json(&self.classified),
-            TableFormat::Csv | TableFormat::Text => Ok(()),
+            PredictionFormat::Json => print_json(&self.classified),
+            PredictionFormat::Csv | PredictionFormat::Text => Ok(()),
         }
     }
 }

@@ -2,24 +2,25 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use burn::tensor::Device;
 use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
 use models::weights::Weights;
 use models::{Architecture, Description, Init, Model};
 
-use super::{cores, start_threads, with_names};
+use super::interrupt::{self, INTERRUPTED};
+use super::{cores, start_threads};
 use crate::checkpoint::{self, Checkpoint, State, Tally};
 use crate::cli::RunArgs;
+use crate::datasets;
 use crate::device::{self, Choice};
 use crate::ema::Ema;
 use crate::error::Error;
-use crate::fault::Fault;
 use crate::files;
 use crate::journal::{self, Event, Note, Resume, Start};
-use crate::network::{self, Card};
+use crate::network::Card;
 use crate::plan::{Circumstances, DatasetFacts, Plan, Statistics};
 use crate::preprocess::{self, Preprocessing};
 use crate::progress::{self, Machine};
@@ -29,17 +30,14 @@ use crate::report;
 use crate::sgd::Sgd;
 use crate::streams::say;
 use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
-use crate::{configs, datasets};
 
-/// What the shell expects of a program that a signal stopped.
-const INTERRUPTED: u8 = 130;
 /// Batches that are prepared ahead for each worker.
 const QUEUE: usize = 4;
 
 /// Trains what the recipe says, from the beginning or from the last checkpoint.
 pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
-    let file = read_recipe(arguments)?;
-    let architecture = architecture(&file)?;
+    let file = RecipeFile::find(&arguments.config, &arguments.set, arguments.seed)?;
+    let architecture = file.architecture()?;
     let device = device::choose(&arguments.device)?;
     let threads = start_threads(arguments.threads);
     let here = Circumstances {
@@ -91,24 +89,6 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
     )
 }
 
-fn read_recipe(arguments: &RunArgs) -> Result<RecipeFile, Error> {
-    let config = configs::find(&arguments.config)?;
-    let mut set = arguments.set.clone();
-    set.extend(arguments.seed.map(|seed| format!("seed={seed}")));
-    with_names(|names| RecipeFile::read(&config, &set, names))
-}
-
-/// The network of a recipe as published; an option that it does not have is the recipe's mistake.
-pub fn architecture(file: &RecipeFile) -> Result<Architecture, Error> {
-    network::architecture(&file.recipe.model).map_err(|error| {
-        let path = match &error {
-            models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
-            _ => "model".to_owned(),
-        };
-        file.error(&path, Fault::invalid(error.to_string()))
-    })
-}
-
 fn run_folder(arguments: &RunArgs, file: &RecipeFile) -> PathBuf {
     arguments
         .run_dir
@@ -153,6 +133,24 @@ pub fn check_declared(
     let Dataset::Name(name) = &file.recipe.dataset else {
         return Ok(());
     };
+    let facts = declared_facts(name)?;
+    let plan = Plan::new(file, &facts, here)?;
+    let [channels, height, width] = facts.size;
+    let architecture = architecture
+        .with_classes(facts.classes)
+        .with_channels(channels);
+    for transforms in [&plan.augment.train, &plan.augment.test] {
+        check_network(&plan, &architecture, cropped(transforms, [height, width]))?;
+    }
+    Ok(())
+}
+
+/// What the manifest says of a dataset, before any of it is read.
+///
+/// # Errors
+///
+/// With exit code 2, where there is no such dataset.
+pub fn declared_facts(name: &str) -> Result<DatasetFacts, Error> {
     let manifest = datasets::find(name).ok_or_else(|| datasets::unknown(name))?;
     let count = |split: &str| manifest.splits.get(split).map(|split| split.count);
     let Size {
@@ -160,33 +158,30 @@ pub fn check_declared(
         height,
         width,
     } = manifest.size;
-    let facts = DatasetFacts {
-        name: name.clone(),
+    Ok(DatasetFacts {
+        name: name.to_owned(),
         train_images: count("train").unwrap_or(0),
         test_images: count("test"),
         classes: manifest.classes.len(),
         size: [channels, height, width],
         fingerprint: String::new(),
         statistics: manifest.statistics.as_ref().map(statistics),
-    };
-    let plan = Plan::new(file, &facts, here)?;
-    let architecture = architecture
-        .with_classes(facts.classes)
-        .with_channels(channels);
-    for transforms in [&plan.augment.train, &plan.augment.test] {
-        let cropped = transforms
-            .iter()
-            .rev()
-            .find_map(|transform| match transform {
-                Transform::RandomCrop { size, .. } => Some([*size, *size]),
-                _ => None,
-            });
-        check_size(&plan, &architecture, cropped.unwrap_or([height, width]))?;
-    }
-    Ok(())
+    })
 }
 
-fn check_size(
+/// Height and width of images of this size behind the transforms.
+pub fn cropped(transforms: &[Transform], size: [usize; 2]) -> [usize; 2] {
+    let crop = transforms
+        .iter()
+        .rev()
+        .find_map(|transform| match transform {
+            Transform::RandomCrop { size, .. } => Some([*size, *size]),
+            _ => None,
+        });
+    crop.unwrap_or(size)
+}
+
+fn check_network(
     plan: &Plan,
     architecture: &Architecture,
     [height, width]: [usize; 2],
@@ -196,7 +191,20 @@ fn check_size(
         Error::usage(format!("model `{name}` does not fit the images"))
             .because(error)
             .with_hint("choose another model (`train list`) or another crop")
-    })
+    })?;
+    let input = [architecture.channels(), height, width];
+    if plan.gradient_checkpointing && describe(plan, architecture, input).blocks == 0 {
+        let what = format!("model `{}` has no blocks to compute again", plan.model.name);
+        let hint = "without `gradient_checkpointing`, `accumulate` saves memory, too";
+        return Err(Error::usage(what).with_hint(hint));
+    }
+    Ok(())
+}
+
+fn describe(plan: &Plan, architecture: &Architecture, input: [usize; 3]) -> Description {
+    // Nothing draws these weights.
+    let mut init = Init::new(&Device::flex(), plan.initialization, plan.seed);
+    Description::of(&architecture.init(&mut init), input)
 }
 
 fn statistics(statistics: &data::Statistics) -> Statistics {
@@ -271,7 +279,7 @@ impl Prepared {
             .chain([&loader])
             .map(Loader::size)
         {
-            check_size(plan, architecture, [size.height, size.width])?;
+            check_network(plan, architecture, [size.height, size.width])?;
         }
         let size = loader.size();
         Ok(Self {
@@ -440,7 +448,7 @@ fn train(
         },
         state,
         record,
-        interrupted: watch_for_interrupts(),
+        interrupted: interrupt::watch("stopping after this step"),
     };
     match trainer.run()? {
         Ending::Interrupted(step) => {
@@ -504,8 +512,7 @@ fn optimizer(plan: &Plan) -> Sgd {
 
 /// What is said before the first step.
 fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device: &Choice) {
-    let mut init = Init::new(&device.device, plan.initialization, plan.seed);
-    let described = Description::of(&architecture.init(&mut init), input);
+    let described = describe(plan, architecture, input);
     let [channels, height, width] = input;
     say(format_args!(
         "device  {} ({} threads)",
@@ -568,24 +575,4 @@ fn opening(plan: &Plan, resumed: bool, step: u64) -> Vec<Event> {
         })
     });
     std::iter::once(start).chain(notes).collect()
-}
-
-/// Set by the first interrupt; a second one ends the process at once.
-fn watch_for_interrupts() -> Arc<AtomicBool> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&interrupted);
-    let watching = ctrlc::set_handler(move || {
-        if set.swap(true, Ordering::Relaxed) {
-            process::exit(INTERRUPTED.into());
-        }
-        say(format_args!(
-            "stopping after this step; once more to stop at once"
-        ));
-    });
-    if let Err(error) = watching {
-        say(format_args!(
-            "note: an interrupt will not save the run: {error}"
-        ));
-    }
-    interrupted
 }

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use evaluation::{Evaluation, Misjudged, png_in_base64};
+pub use page::document;
 use plan::Plan;
 
 use crate::files::{self, Result};

@@ -22,6 +22,23 @@ const PAIRS: usize = 20;
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 pub fn page(run: &Run) -> Markup {
+    let content = html! {
+        (header(run))
+        (result(run))
+        (charts(run))
+        div.beside {
+            (evaluations(&run.events))
+            @if let Some(evaluation) = &run.evaluation { (confusion(evaluation)) }
+        }
+        @if let Some(evaluation) = &run.evaluation { (worst(evaluation)) }
+        (plan(run))
+        (course(&run.events))
+    };
+    document(&run.name, &content, &footer(run))
+}
+
+/// A page of Kiln's that needs nothing else.
+pub fn document(title: &str, content: &Markup, footer: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,23 +47,12 @@ pub fn page(run: &Run) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (run.name) " · Kiln" }
+                title { (title) " · Kiln" }
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
-                main {
-                    (header(run))
-                    (result(run))
-                    (charts(run))
-                    div.beside {
-                        (evaluations(&run.events))
-                        @if let Some(evaluation) = &run.evaluation { (confusion(evaluation)) }
-                    }
-                    @if let Some(evaluation) = &run.evaluation { (worst(evaluation)) }
-                    (plan(run))
-                    (course(&run.events))
-                }
-                (footer(run))
+                main { (content) }
+                (footer)
             }
         }
     }

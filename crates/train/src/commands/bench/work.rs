@@ -1,8 +1,10 @@
 //! What is measured: steps on images and labels that are drawn once, beforehand.
 
+use std::collections::HashMap;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use data::random::ChaCha8Rng;
-use models::parameters;
+use models::{gradient_checkpointing, layer_names, parameters};
 use rand::{RngExt, SeedableRng};
 
 use super::clock::Clock;
@@ -28,17 +30,27 @@ const SEED: u64 = 0;
 /// A step that can be made again and again, and tells the clock where its parts end.
 pub type Step = Box<dyn FnMut(&mut Clock<'_>) -> Result<(), Error>>;
 
+/// The steps of a network.
+pub struct Work {
+    /// One of them.
+    pub step: Step,
+    /// The names of the network's layers, by their parameters.
+    pub names: HashMap<u64, String>,
+}
+
 /// An update as [`Trainer`](crate::train::Trainer) makes it: forward pass; loss, backward pass and collecting the
 /// gradients; update of the weights.
-pub fn training(blueprint: &Blueprint, batch: usize, device: &Device) -> Step {
+pub fn training(blueprint: &Blueprint, batch: usize, checkpoints: bool, device: &Device) -> Work {
     let device = device.clone().autodiff();
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let images = images(blueprint, batch, &device, &mut rng);
     let labels = labels(blueprint, batch, &device, &mut rng);
     let mut model = blueprint.build(&device);
+    let names = layer_names(&model);
     let mut sgd = Sgd::new(SGD);
-    Box::new(move |clock| {
-        let scores = model.forward_train(images.clone());
+    let step: Step = Box::new(move |clock| {
+        let scores =
+            gradient_checkpointing::run(checkpoints, || model.forward_train(images.clone()));
         clock.part()?;
         let mut found = loss::of_scores(scores, &labels, 0.0).backward();
         let gradients = parameters::take_gradients(&model, &mut found);
@@ -46,20 +58,23 @@ pub fn training(blueprint: &Blueprint, batch: usize, device: &Device) -> Step {
         clock.part()?;
         model = sgd.step(model.clone(), gradients, RATE);
         clock.part()
-    })
+    });
+    Work { step, names }
 }
 
 /// The scores of images.
-pub fn inference(blueprint: &Blueprint, batch: usize, device: &Device) -> Step {
+pub fn inference(blueprint: &Blueprint, batch: usize, device: &Device) -> Work {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let images = images(blueprint, batch, device, &mut rng);
     let model = blueprint.build(device);
-    Box::new(move |clock| {
+    let names = layer_names(&model);
+    let step: Step = Box::new(move |clock| {
         let scores = model.forward(images.clone());
         clock.part()?;
         drop(scores);
         Ok(())
-    })
+    });
+    Work { step, names }
 }
 
 /// The product of two square matrices.

@@ -1,0 +1,122 @@
+//! The table for a terminal.
+
+use std::fmt::Write;
+
+use super::{Cost, Effect, Row, Table};
+use crate::progress::grouped;
+
+/// The table in lines of text.
+pub fn text(table: &Table) -> String {
+    let mut lines = String::new();
+    let mut line = |text: &str| {
+        lines.push_str(text.trim_end());
+        lines.push('\n');
+    };
+    line(&format!("{}: {}", table.name, table.title));
+    line(&format!(
+        "protocol {}{}",
+        table.protocol,
+        departing(&table.departures)
+    ));
+    line("");
+    let width = (table.rows.iter()).map(|row| row.experiment.len()).max();
+    let width = width.unwrap_or(0).max("experiment".len());
+    line(&format!(
+        "{:<width$}  {:>7}  {:>2}  {:>6}  {:>6}  {:>15}  {:>6}  verdict",
+        "experiment", "paper", "n", "ours", "s.d.", "95 % interval", "train"
+    ));
+    for row in &table.rows {
+        let [paper, n, ours, deviation, interval, train] = cells(row);
+        line(&format!(
+            "{:<width$}  {paper:>7}  {n:>2}  {ours:>6}  {deviation:>6}  {interval:>15}  {train:>6}  {}{}",
+            row.experiment,
+            row.verdict,
+            departing(&row.departures)
+        ));
+        if !row.diverged.is_empty() {
+            line(&format!("{:<width$}  {}", "", diverged(row)));
+        }
+    }
+    line("");
+    line("test error in percent, of the last iterate; train: augmented images in the last steps");
+    if !table.effects.is_empty() {
+        line("");
+    }
+    for effect in &table.effects {
+        line(&effect_in_words(effect));
+    }
+    line("");
+    line(&cost_in_words(&table.cost()));
+    for alarm in &table.alarms {
+        line(&format!("ALARM: {alarm}"));
+    }
+    lines
+}
+
+/// Paper, n, mean, deviation, interval and training error; empty where there are none.
+pub(super) fn cells(row: &Row) -> [String; 6] {
+    let percent = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
+    [
+        percent(row.published.as_ref().map(|published| published.error)),
+        row.errors.len().to_string(),
+        percent(row.ours.map(|ours| ours.mean)),
+        percent(row.ours.and_then(|ours| ours.deviation)),
+        row.interval.map_or(String::new(), |interval| {
+            format!("{:.2} to {:.2}", interval.low, interval.high)
+        }),
+        percent(row.train_error),
+    ]
+}
+
+pub(super) fn diverged(row: &Row) -> String {
+    let seeds: Vec<String> = row.diverged.iter().map(u64::to_string).collect();
+    format!("diverged: seed {}", seeds.join(", "))
+}
+
+/// What was found of an effect, with how sure it is.
+pub(super) fn effect_in_words(effect: &Effect) -> String {
+    let Effect { worse, better, .. } = effect;
+    let mut words = format!("{}: ", effect.says);
+    if let Some(refused) = &effect.refused {
+        words.push_str(refused);
+        return words;
+    }
+    let Some(value) = effect.value else {
+        words.push_str("not run");
+        return words;
+    };
+    let _ = write!(words, "{worse} minus {better} is {value:+.2} points");
+    match effect.interval {
+        None => words.push_str(", of one run each: no interval"),
+        Some(interval) => {
+            let _ = write!(
+                words,
+                " ({:+.2} to {:+.2}, n {})",
+                interval.low, interval.high, effect.n
+            );
+            words.push_str(match interval {
+                _ if interval.low > 0.0 => ": as the paper says",
+                _ if interval.high < 0.0 => ": against the paper",
+                _ => ": not told apart",
+            });
+        }
+    }
+    words
+}
+
+pub(super) fn cost_in_words(cost: &Cost) -> String {
+    format!(
+        "cost: {} images, {:.3} PFLOP, {:.1} hours",
+        grouped(cost.images),
+        cost.petaflop,
+        cost.hours
+    )
+}
+
+fn departing(departures: &[String]) -> String {
+    if departures.is_empty() {
+        String::new()
+    } else {
+        format!("; departs: {}", departures.join("; "))
+    }
+}
