@@ -137,6 +137,11 @@ fn what_is_typed_wrong() {
             "convert --model resnet8 --weights w.pth --output w.pth",
             "convert --model resnet8 --weights w.pth",
             "features --at stage1 --model resnet8 --weights w.pth --output f.safetensors",
+            "predict --run runs/small-s3",
+            "predict --model resnt50 --weights w.pth dog.png",
+            "predict --run runs/small-s3 --input x.safetensors",
+            "predict --run runs/small-s3 --input x.safetensors --output y.safetensors dog.png",
+            "predict --run runs/small-s3 dog.png --resize 0",
             "describe resnt20",
             "describe lenet5 --size 8",
             "describe resnet20 --size 100000",
@@ -165,6 +170,8 @@ fn a_dataset_that_is_not_there_and_no_network() {
             "--config cifar.toml --data-dir data",
             "--config cifar.toml --set dataset=mnist --data-dir data",
             "fetch cifar100 --data-dir data",
+            "fetch imagenet --data-dir data",
+            "--config cifar.toml --set dataset=imagenet --data-dir data",
             "eval --model resnet8 --weights w.pth --dataset mnist --data-dir data",
         ],
     );
@@ -534,6 +541,7 @@ fn runs_that_are_none() {
         "--config unvalidated.toml --set length.steps=1",
     );
     place.write("text.png", "not an image");
+    place.write("empty/notes.txt", "");
     place.write("dot.png", png(1, 1, &[255]));
     let run = place.run("broken");
     fs::create_dir(&*run).unwrap();
@@ -556,6 +564,8 @@ fn runs_that_are_none() {
             "eval --run unvalidated --checkpoint best",
             "predict --run mine text.png",
             "predict --run mine missing.png",
+            "predict --run mine empty",
+            "predict --run mine --input small.toml --output y.safetensors",
         ],
     );
     insta::assert_snapshot!(told);

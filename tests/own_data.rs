@@ -155,7 +155,10 @@ fn folders_of_images_train_and_their_classes_have_names() {
     let run = train(&place, r#"{ folder = "mine" }"#);
     assert_learnt(&place, &run);
     let predicted = place.train("predict --run run mine/test/lying/97.png --format json");
-    assert_eq!(predicted.is(0).json()[0]["class"], "lying");
+    assert_eq!(
+        predicted.is(0).json()[0]["predictions"][0]["class"],
+        "lying"
+    );
 }
 
 /// Its header is whole, so that it shows only when it is wanted: the run stops, and no other image takes its place.

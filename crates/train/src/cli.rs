@@ -36,7 +36,7 @@ pub struct Cli {
 pub enum Command {
     /// Evaluate weights on a dataset's split
     Eval(EvalArgs),
-    /// Classify one image
+    /// Classify images
     Predict(PredictArgs),
     /// Write what flows inside a network for a dataset's images
     Features(FeaturesArgs),
@@ -135,6 +135,17 @@ pub enum Format {
     Json,
 }
 
+/// How predictions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PredictionFormat {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
 /// A checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckpointChoice {
@@ -180,12 +191,18 @@ pub struct NetworkArgs {
     /// Weights: .safetensors, or a PyTorch file with its own keys; a model file that Kiln wrote names its network
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406
+    /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406 [default: the network's]
     #[arg(long, value_name = "X,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
     pub mean: Vec<f64>,
-    /// Divides each channel, for example 0.229,0.224,0.225
+    /// Divides each channel, for example 0.229,0.224,0.225 [default: the network's]
     #[arg(long, value_name = "X,..", value_delimiter = ',', value_parser = positive)]
     pub std: Vec<f64>,
+    /// Pixels that an image's shorter side is scaled to [default: the network's]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub resize: Option<usize>,
+    /// Height and width of the middle that is cut out then [default: the network's]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub crop: Option<usize>,
 }
 
 /// The flags of `train eval`.
@@ -226,9 +243,15 @@ pub struct EvalArgs {
 /// The flags of `train predict`.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// A PNG or JPEG file
-    #[arg(value_name = "IMAGE")]
-    pub image: PathBuf,
+    /// PNG and JPEG files, and folders with such in them
+    #[arg(value_name = "IMAGE|FOLDER", required_unless_present = "input")]
+    pub images: Vec<PathBuf>,
+    /// Raw images in place of files: `input`, F32 of shape [N, C, H, W], fed as it is
+    #[arg(long, value_name = "SAFETENSORS", requires = "output", conflicts_with_all = ["images", "mean", "std", "resize", "crop", "top", "format"])]
+    pub input: Option<PathBuf>,
+    /// Where their scores go: `logits`, of shape [N, classes]
+    #[arg(long, value_name = "SAFETENSORS", requires = "input")]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -246,7 +269,7 @@ pub struct PredictArgs {
     pub machine: MachineArgs,
     /// How to print the result
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
+    pub format: PredictionFormat,
 }
 
 /// The flags of `train features`.

@@ -3,19 +3,20 @@
 
 use std::path::Path;
 
-use data::{Opened, Pipeline, Size};
+use data::{Interpolation, Opened, Pipeline, Size, Transform};
+use models::registry::{self, Entry, Normalization};
 use models::weights::Weights;
-use models::{Architecture, Init, Model, registry};
+use models::{Architecture, Init, Model};
 
 use crate::checkpoint;
 use crate::cli::{CheckpointChoice, NetworkArgs};
 use crate::device::Choice;
 use crate::error::Error;
 use crate::network::{self, Card};
+use crate::preprocess::{self, Framing};
 use crate::recipe;
-use crate::suggest;
 use crate::train::MODEL;
-use crate::{preprocess, report};
+use crate::{datasets, report, suggest};
 
 /// A network that is ready for evaluation.
 pub struct Network {
@@ -30,9 +31,14 @@ pub struct Network {
     pub classes: Vec<String>,
     /// The size of the images that it was made for, before preprocessing.
     pub size: Size,
-    /// What is done to an image before the network sees it.
+    /// How an image of any size becomes one of that size, or of what the command line says.
+    pub framing: Framing,
+    /// What is done to an image of that size before the network sees it.
     pub preprocessing: Pipeline,
 }
+
+/// The dataset whose classes networks were published for that score as many.
+const IMAGENET: &str = "imagenet";
 
 impl Network {
     /// Loads the network that the command line names; a named one is made for the images and
@@ -55,7 +61,8 @@ impl Network {
                     .with_hint("name a run by `--run DIR`, or `--model NAME --weights FILE`"));
             }
         };
-        if let Some(normalize) = normalization(arguments, network.size.channels)? {
+        network.framing = framing(arguments, network.framing)?;
+        if let Some(normalize) = normalization(arguments, &network)? {
             network.preprocessing = normalize;
         }
         Ok(network)
@@ -70,6 +77,27 @@ impl Network {
             preprocessing: self.preprocessing.clone(),
             step: self.step,
         }
+    }
+
+    /// What makes an image of any size ready for the network, and the size that it then has.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where the network does not take what the command line asks for.
+    pub fn for_any_size(&self) -> Result<(Pipeline, Size), Error> {
+        let [height, width] = self.framing.crop;
+        let framed = Size {
+            height,
+            width,
+            ..self.size
+        };
+        let size = (self.preprocessing)
+            .output_size(framed)
+            .map_err(preprocess::misfit)?;
+        self.check(size)?;
+        let framing = self.framing.transforms().into_iter();
+        let pipeline = framing.chain(self.preprocessing.0.clone()).collect();
+        Ok((Pipeline(pipeline), size))
     }
 
     /// Checks that the network takes images of `size`, which they have after preprocessing.
@@ -139,6 +167,11 @@ fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
         step,
         classes,
         size,
+        framing: Framing {
+            resize: [size.height, size.width],
+            interpolation: Interpolation::Bilinear,
+            crop: [size.height, size.width],
+        },
         preprocessing,
     })
 }
@@ -159,8 +192,7 @@ fn named(
         None => {
             let mut init = Init::new(&device.device, published.initialization(), 0);
             let scores = weights.scores(&published.init(&mut init));
-            let count = scores.unwrap_or(published.classes());
-            (0..count).map(|class| class.to_string()).collect()
+            class_names(scores.unwrap_or(published.classes()))
         }
     };
     let architecture = published.with_classes(classes.len());
@@ -171,8 +203,42 @@ fn named(
         step: 0,
         classes,
         size,
-        preprocessing: Pipeline::default(),
+        framing: published_framing(entry),
+        preprocessing: published_normalization(entry, size.channels),
     })
+}
+
+/// ImageNet's where there are as many, else numbers.
+fn class_names(count: usize) -> Vec<String> {
+    let imagenet = datasets::find(IMAGENET).expect("it is built in");
+    if imagenet.classes.len() == count {
+        return imagenet.classes.clone();
+    }
+    (0..count).map(|class| class.to_string()).collect()
+}
+
+fn published_framing(entry: &Entry) -> Framing {
+    Framing {
+        resize: [entry.resize; 2],
+        interpolation: match entry.bicubic {
+            true => Interpolation::Bicubic,
+            false => Interpolation::Bilinear,
+        },
+        crop: [entry.image_size; 2],
+    }
+}
+
+fn published_normalization(entry: &Entry, channels: usize) -> Pipeline {
+    let statistics = match entry.normalization {
+        Normalization::Unsettled => None,
+        Normalization::PlusMinusOne => Some((vec![0.5; channels], vec![0.5; channels])),
+        Normalization::ImageNet => datasets::find(IMAGENET)
+            .and_then(|imagenet| imagenet.statistics.as_ref())
+            .filter(|statistics| statistics.mean.len() == channels)
+            .map(|statistics| (statistics.mean.clone(), statistics.std.clone())),
+    };
+    let normalize = statistics.map(|(mean, std)| Transform::Normalize { mean, std });
+    Pipeline(normalize.into_iter().collect())
 }
 
 /// The error of a name that no network has.
@@ -204,13 +270,43 @@ fn loaded(
         })
 }
 
-/// The normalisation that the command line gives, if it gives one.
-fn normalization(arguments: &NetworkArgs, channels: usize) -> Result<Option<Pipeline>, Error> {
+/// The network's own framing, but for what the command line says.
+fn framing(arguments: &NetworkArgs, own: Framing) -> Result<Framing, Error> {
+    let framing = Framing {
+        resize: arguments.resize.map_or(own.resize, |side| [side; 2]),
+        crop: arguments.crop.map_or(own.crop, |side| [side; 2]),
+        ..own
+    };
+    let ([rows, columns], [height, width]) = (framing.resize, framing.crop);
+    if height <= rows && width <= columns {
+        return Ok(framing);
+    }
+    Err(Error::usage(format!(
+        "cannot cut {height}x{width} out of images that are scaled to cover {rows}x{columns}"
+    ))
+    .with_hint(format!(
+        "scale them to more, `--resize {}`, or cut out less, by `--crop N`",
+        height.max(width)
+    )))
+}
+
+/// The normalisation that the command line gives, if it gives one; half of one is filled up from the network's own.
+fn normalization(arguments: &NetworkArgs, network: &Network) -> Result<Option<Pipeline>, Error> {
     if arguments.mean.is_empty() && arguments.std.is_empty() {
         return Ok(None);
     }
-    let mean = or_all(&arguments.mean, 0.0, channels);
-    let std = or_all(&arguments.std, 1.0, channels);
+    let channels = network.size.channels;
+    let own = (network.preprocessing.0.iter()).find_map(|transform| match transform {
+        Transform::Normalize { mean, std } => Some((mean, std)),
+        _ => None,
+    });
+    let given_or = |given: &[f64], own: Option<&Vec<f32>>, none: f64| match own {
+        _ if !given.is_empty() => given.to_vec(),
+        Some(own) => own.iter().map(|value| f64::from(*value)).collect(),
+        None => vec![none; channels],
+    };
+    let mean = given_or(&arguments.mean, own.map(|(mean, _)| mean), 0.0);
+    let std = given_or(&arguments.std, own.map(|(_, std)| std), 1.0);
     for (flag, values) in [("--mean", &mean), ("--std", &std)] {
         if values.len() != channels {
             return Err(Error::usage(format!(
@@ -220,11 +316,4 @@ fn normalization(arguments: &NetworkArgs, channels: usize) -> Result<Option<Pipe
         }
     }
     Ok(Some(Pipeline(vec![preprocess::given(&mean, &std)])))
-}
-
-fn or_all(values: &[f64], default: f64, channels: usize) -> Vec<f64> {
-    if values.is_empty() {
-        return vec![default; channels];
-    }
-    values.to_vec()
 }
