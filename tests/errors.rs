@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use support::{Place, SMALL, images_and_labels, png, safetensors};
 
@@ -98,6 +99,14 @@ fn what_is_typed_wrong() {
             "--config small.toml --set model=resnet9",
             "--config small.toml --set dataset=cifar-10",
             "--config small.toml --set model.bottleneck_stride=3x3",
+            "--config small.toml --set freeze=[\"stage4\"]",
+            "--config small.toml --set freeze=[\"stem\",\"layer\"]",
+            "--config small.toml --set freeze=stem",
+            "--config small.toml --set freeze=[\"stem\",\"stage1\",\"stage2\",\"stage3\",\"head\"]",
+            "--config small.toml --set init={weights=\"w.pth\",only=[\"stages\"]}",
+            "--config small.toml --set init={weights=\"w.pth\",model=\"resnet9\"}",
+            "--config small.toml --set init={model=\"resnet8\"}",
+            "check --config small.toml --set freeze=[\"stage4\"]",
             "--config mnist.toml --set model.name=lenet5 --set model.shortcut=A",
             "--config mnist.toml --set model.name=lenet5 --set model.activation=prelu",
             "--config mnist.toml --set model.name=plain20 --set model.stochastic_depth=0.5",
@@ -127,6 +136,14 @@ fn what_is_typed_wrong() {
             "eval --model resnet8 --weights w.pth --dataset digit",
             "eval --model resnet8 --weights w.pth --dataset digits --batch 0",
             "eval --model resnet8 --dataset digits",
+            "convert --model resnet8 --weights w.pth --output w.pth",
+            "convert --model resnet8 --weights w.pth",
+            "features --at stage1 --model resnet8 --weights w.pth --output f.safetensors",
+            "predict --run runs/small-s3",
+            "predict --model resnt50 --weights w.pth dog.png",
+            "predict --run runs/small-s3 --input x.safetensors",
+            "predict --run runs/small-s3 --input x.safetensors --output y.safetensors dog.png",
+            "predict --run runs/small-s3 dog.png --resize 0",
             "describe resnt20",
             "describe lenet5 --size 8",
             "describe resnet20 --size 100000",
@@ -155,6 +172,8 @@ fn a_dataset_that_is_not_there_and_no_network() {
             "--config cifar.toml --data-dir data",
             "--config cifar.toml --set dataset=mnist --data-dir data",
             "fetch cifar100 --data-dir data",
+            "fetch imagenet --data-dir data",
+            "--config cifar.toml --set dataset=imagenet --data-dir data",
             "eval --model resnet8 --weights w.pth --dataset mnist --data-dir data",
         ],
     );
@@ -380,10 +399,80 @@ fn weights_that_cannot_be_used() {
             "eval --model resnet8 --weights empty.safetensors --dataset digits",
             "eval --model resnet8 --weights integers.safetensors --dataset digits",
             "eval --model resnet8 --weights nan.safetensors --dataset digits",
-            // Three classes in place of ten.
-            "--config own.toml --set init=resnet8.safetensors",
             "--config own.toml --set init=missing.safetensors",
             "--config small.toml --set init=cut.safetensors",
+        ],
+    );
+    insta::assert_snapshot!(told);
+}
+
+/// Files that are made to do harm, from `tests/goldens/weights.py`.
+#[test]
+fn weights_that_are_a_trap() {
+    let place = Place::new();
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens/weights");
+    let names = [
+        "bomb",
+        "code",
+        "code_inside",
+        "expanded",
+        "integers",
+        "petabytes",
+        "pickle_bomb",
+        "twice",
+    ];
+    for name in names {
+        let file = format!("{name}.pth");
+        place.write(&file, fs::read(goldens.join(&file)).unwrap());
+    }
+    let layer = fs::read(goldens.join("layer.pth")).unwrap();
+    place.write("cut.pth", &layer[..layer.len() / 2]);
+    place.write("empty.pth", "");
+    place.write("empty.safetensors", "");
+    place.write("text.safetensors", "I am a text file.");
+    fs::create_dir(place.path("folder.safetensors")).unwrap();
+    place.write_sparse("huge.safetensors", &[], 1 << 33);
+    place.write("repeated.safetensors", with_a_repeated_name());
+    let files = names.map(|name| format!("{name}.pth")).into_iter().chain(
+        [
+            "cut.pth",
+            "empty.pth",
+            "empty.safetensors",
+            "text.safetensors",
+            "folder.safetensors",
+            "huge.safetensors",
+            "repeated.safetensors",
+        ]
+        .map(String::from),
+    );
+    let lines: Vec<String> = files
+        .map(|file| format!("eval --model resnet8 --weights {file} --dataset digits"))
+        .collect();
+    insta::assert_snapshot!(told(&place, 1, lines.iter().map(String::as_str)));
+    assert!(!place.path("executed").exists());
+}
+
+/// Two entries of one name and one place.
+fn with_a_repeated_name() -> Vec<u8> {
+    let entry = r#""fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+    let header = format!("{{{entry},{entry}}}");
+    let length = (header.len() as u64).to_le_bytes();
+    [&length, header.as_bytes(), &[0; 8]].concat()
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_without_an_end() {
+    let place = Place::new();
+    std::os::unix::fs::symlink("/dev/zero", place.path("endless.pth")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("dangling.pth")).unwrap();
+    let told = told(
+        &place,
+        1,
+        [
+            "eval --model resnet8 --weights endless.pth --dataset digits",
+            "eval --model resnet8 --weights dangling.pth --dataset digits",
+            "--config small.toml --set init=endless.pth",
         ],
     );
     insta::assert_snapshot!(told);
@@ -454,6 +543,7 @@ fn runs_that_are_none() {
         "--config unvalidated.toml --set length.steps=1",
     );
     place.write("text.png", "not an image");
+    place.write("empty/notes.txt", "");
     place.write("dot.png", png(1, 1, &[255]));
     let run = place.run("broken");
     fs::create_dir(&*run).unwrap();
@@ -476,6 +566,8 @@ fn runs_that_are_none() {
             "eval --run unvalidated --checkpoint best",
             "predict --run mine text.png",
             "predict --run mine missing.png",
+            "predict --run mine empty",
+            "predict --run mine --input small.toml --output y.safetensors",
         ],
     );
     insta::assert_snapshot!(told);

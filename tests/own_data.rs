@@ -158,7 +158,10 @@ fn folders_of_images_train_and_their_classes_have_names() {
     let run = train(&place, r#"{ folder = "mine" }"#);
     assert_learnt(&place, &run);
     let predicted = place.train("predict --run run mine/test/lying/97.png --format json");
-    assert_eq!(predicted.is(0).json()[0]["class"], "lying");
+    assert_eq!(
+        predicted.is(0).json()[0]["predictions"][0]["class"],
+        "lying"
+    );
     draws_where_a_class_is(&place);
 }
 
@@ -189,6 +192,14 @@ fn draws_where_a_class_is(place: &Place) {
         .train("predict --run run --dense --heatmap nowhere/seen.png both.png")
         .is(1)
         .says("error: cannot write the heatmap");
+    place
+        .train("predict --run run --dense --heatmap seen.png both.png mine/test")
+        .is(2)
+        .says("error: `--heatmap` draws one image, found 33");
+    place
+        .train("predict --run run --dense --resize 16 both.png")
+        .is(0)
+        .says("map     4x8 places");
 }
 
 /// The mean green of the left and the right half of a PNG file, which is the more the higher the map is.

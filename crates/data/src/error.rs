@@ -260,6 +260,24 @@ pub enum Error {
         size: Size,
     },
 
+    /// The middle that is to be cut out is larger than the image, or empty.
+    #[error("`center_crop` of {}x{} does not fit an image of {size}", to.height, to.width)]
+    NoMiddle {
+        /// The image.
+        size: Size,
+        /// The middle.
+        to: Size,
+    },
+
+    /// An image is so long and narrow that it would be huge when scaled.
+    #[error("an image of {size} would be of {to} when it is scaled")]
+    TooNarrow {
+        /// The image.
+        size: Size,
+        /// What it would be scaled to.
+        to: Size,
+    },
+
     /// A transform asks for another number of channels.
     #[error("`{transform}` needs images of {expected} channels, found {found}")]
     Channels {
@@ -341,6 +359,14 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Error::MissingDataset {
+                archives,
+                download_folder,
+                ..
+            } if archives.is_empty() => format!(
+                "nobody may download it for you: put its class folders into `{0}/train` and `{0}/val`, or name another folder with `--data-dir`",
+                download_folder.display()
+            ),
+            Error::MissingDataset {
                 dataset,
                 archives,
                 download_folder,
@@ -369,10 +395,12 @@ impl Error {
                 "a folder dataset has `train/CLASS/*.png` (or .jpg, .jpeg), and may have `test/CLASS/` or `val/CLASS/`".into()
             }
             Error::ImageSize { .. } => "scale all images to one size first".into(),
-            Error::MissingTensor { .. } | Error::TensorType { .. } | Error::TensorShape { .. } => {
-                "the file needs `images`, F32 of shape [N, C, H, W], and `labels`, I64 of shape [N]"
-                    .into()
-            }
+            Error::MissingTensor { tensor, .. }
+            | Error::TensorType { tensor, .. }
+            | Error::TensorShape { tensor, .. } => match *tensor {
+                "images" | "labels" => "the file needs `images`, F32 of shape [N, C, H, W], and `labels`, I64 of shape [N]".into(),
+                alone => format!("the file needs `{alone}`, F32 of shape [N, C, H, W]"),
+            },
             Error::CropTooLarge { crop, .. } => {
                 format!("lower `size` of `random_crop` below {crop}, or raise its `padding`")
             }

@@ -10,6 +10,7 @@
 
 pub mod augment;
 mod dataset;
+mod decode;
 mod error;
 pub mod fetch;
 mod fingerprint;
@@ -21,13 +22,14 @@ mod sample;
 mod sources;
 pub mod statistics;
 
-pub use augment::{Choice, Pipeline, Transform};
+pub use augment::{Choice, Interpolation, Pipeline, Transform};
 pub use burn_dataset::Dataset;
 pub use dataset::{InMemory, Source, Subset};
+pub use decode::{image_files, read_image};
 pub use error::{Error, Result};
 pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use manifest::{Format, Manifest, Split};
 pub use opened::{Opened, digits, open, open_folder, open_idx, open_tensors};
 pub use sample::{Image, Pixels, Sample, Size};
-pub use sources::folder::{read_image, read_image_as};
+pub use sources::tensors::read_images;
 pub use statistics::{Pca, Statistics};

@@ -32,6 +32,9 @@ pub struct Manifest {
     pub splits: BTreeMap<String, Split>,
     /// The names of the classes, in the order of their labels.
     pub classes: Vec<String>,
+    /// The folders of the classes, in the same order, where there are folders.
+    #[serde(default)]
+    pub ids: Vec<String>,
     /// The size of every image.
     pub size: Size,
     /// Statistics of the training images.
@@ -43,7 +46,7 @@ impl Manifest {
     /// beside it.
     pub fn download_folder(&self, data_dir: &Path) -> PathBuf {
         match self.format {
-            Format::Idx => data_dir.join(&self.folder),
+            Format::Idx | Format::Folders => data_dir.join(&self.folder),
             Format::Cifar10 | Format::Cifar100 | Format::Digits => data_dir.to_owned(),
         }
     }
@@ -67,6 +70,8 @@ pub enum Format {
     Cifar100,
     /// The files of MNIST: one of images and one of labels a split, plain or gzipped.
     Idx,
+    /// A folder of images a class, under `train` and `val`.
+    Folders,
     /// The digits that are compiled in.
     Digits,
 }

@@ -67,18 +67,31 @@ impl fmt::Debug for Opened {
 ///
 /// Lengths, counts and labels are checked; checksums are not, so that a copy in other bytes loads.
 pub fn open(manifest: &Manifest, data_dir: &Path) -> Result<Opened> {
-    let splits = match manifest.format {
-        Format::Cifar10 => cifar::open(manifest, data_dir, cifar::CIFAR10_LABELS)?,
-        Format::Cifar100 => cifar::open(manifest, data_dir, cifar::CIFAR100_LABELS)?,
-        Format::Idx => idx::open(manifest, data_dir)?,
-        Format::Digits => digits::read(),
+    let opened = match manifest.format {
+        Format::Cifar10 => in_memory(
+            manifest,
+            cifar::open(manifest, data_dir, cifar::CIFAR10_LABELS)?,
+        ),
+        Format::Cifar100 => in_memory(
+            manifest,
+            cifar::open(manifest, data_dir, cifar::CIFAR100_LABELS)?,
+        ),
+        Format::Idx => in_memory(manifest, idx::open(manifest, data_dir)?),
+        Format::Digits => in_memory(manifest, digits::read()),
+        Format::Folders => {
+            let splits = folder::open_manifest(manifest, data_dir)?;
+            Opened::new(splits, manifest.classes.clone(), manifest.size)
+        }
     };
-    let size = splits.train.size();
-    let opened = Opened::new(splits, manifest.classes.clone(), size);
     Ok(Opened {
         statistics: manifest.statistics.clone(),
         ..opened
     })
+}
+
+fn in_memory(manifest: &Manifest, splits: Splits) -> Opened {
+    let size = splits.train.size();
+    Opened::new(splits, manifest.classes.clone(), size)
 }
 
 /// The handwritten digits that are compiled in: 1,198 images to train on and 599 to test, of 1x8x8, without statistics.

@@ -5,7 +5,14 @@ use std::path::{Path, PathBuf};
 use data::fetch::Checksum;
 use data::{Error, Manifest, Opened, open, statistics};
 
-const NAMES: [&str; 5] = ["cifar10", "cifar100", "mnist", "fashion-mnist", "digits"];
+const NAMES: [&str; 6] = [
+    "cifar10",
+    "cifar100",
+    "mnist",
+    "fashion-mnist",
+    "digits",
+    "imagenet",
+];
 
 /// Statistics are rounded to four digits in the manifests.
 const ROUNDING: f32 = 6e-5;
@@ -26,6 +33,9 @@ fn manifests_are_consistent() {
         let manifest = manifest(name);
         assert_eq!(manifest.name, name);
         assert!(manifest.split("train").unwrap().count > 0);
+        assert!(manifest.ids.is_empty() || manifest.ids.len() == manifest.classes.len());
+        // Folders are read in the order of their names, which is that of the labels.
+        assert!(manifest.ids.is_sorted(), "{name}");
         let statistics = manifest.statistics.unwrap();
         assert_eq!(statistics.mean.len(), manifest.size.channels, "{name}");
         assert_eq!(statistics.std.len(), manifest.size.channels, "{name}");

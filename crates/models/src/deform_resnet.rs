@@ -30,7 +30,7 @@ use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, ConvNorm, DeformConv2d, DeformConv2dConfig, Linear, MaxPool2d,
     Shortcut,
 };
-use crate::stages::{self, Place, Stage};
+use crate::stages::{self, Position, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Version 1: the last three 3x3 convolutions, those of conv5_x.
@@ -90,9 +90,9 @@ impl NetworkConfig for DeformResNetConfig {
     fn init(&self, init: &mut Init) -> DeformResNet {
         let stem = Conv2dConfig::square(self.channels, WIDTH, 7).stride(2);
         let stem = ConvNorm::new(stem.padding(3), init);
-        let (stages, channels) = stages::build(&self.depths, WIDTH, |place| {
-            let outputs = EXPANSION * (WIDTH << place.stage);
-            (DeformBlock::new(self, place, init), outputs)
+        let (stages, channels) = stages::build(&self.depths, WIDTH, |position| {
+            let outputs = EXPANSION * (WIDTH << position.stage);
+            (DeformBlock::new(self, position, init), outputs)
         });
         DeformResNet {
             stem,
@@ -177,15 +177,15 @@ enum Middle {
 }
 
 impl DeformBlock {
-    fn new(config: &DeformResNetConfig, place: Place, init: &mut Init) -> Self {
-        let (channels, stride) = (place.channels, place.stride());
-        let width = WIDTH << place.stage;
+    fn new(config: &DeformResNetConfig, position: Position, init: &mut Init) -> Self {
+        let (channels, stride) = (position.channels, position.stride());
+        let width = WIDTH << position.stage;
         let out = EXPANSION * width;
         let first = ConvNorm::new(Conv2dConfig::square(channels, width, 1), init);
         let conv = Conv2dConfig::square(width, width, 3)
             .stride(stride)
             .padding(1);
-        let middle = if config.is_deformable(place.stage) {
+        let middle = if config.is_deformable(position.stage) {
             let deformable = DeformConv2dConfig {
                 conv,
                 offset_groups: 1,

@@ -173,15 +173,15 @@ impl NetworkConfig for EfficientNetConfig {
         let stem = Conv2dConfig::square(self.channels, stem_width, 3).stride(2);
         let stem = ConvNorm::with(stem.same_padding(), self.norm, init);
         let depths = STAGES.map(|row| self.layers(row.layers));
-        let (stages, channels) = stages::build(&depths, stem_width, |place| {
-            let row = STAGES[place.stage];
+        let (stages, channels) = stages::build(&depths, stem_width, |position| {
+            let row = STAGES[position.stage];
             let shape = Row {
                 filters: self.filters(row.filters),
-                stride: if place.is_first { row.stride } else { 1 },
+                stride: if position.is_first { row.stride } else { 1 },
                 ..row
             };
-            let dropped = self.stochastic_depth * place.before as f64 / place.of as f64;
-            let block = MbConv::new(place.channels, shape, self.norm, dropped, init);
+            let dropped = self.stochastic_depth * position.before as f64 / position.of as f64;
+            let block = MbConv::new(position.channels, shape, self.norm, dropped, init);
             (block, shape.filters)
         });
         let features = HEAD_EXPANSION * channels;

@@ -16,6 +16,34 @@
 //! assert_eq!(scores.dims(), [2, 100]);
 //! ```
 //!
+//! A network also serves as the backbone of a program of one's own. Here the features of its last
+//! stage, which stay as they are, feed a head that Burn's optimizer trains:
+//!
+//! ```
+//! use burn::tensor::activation::log_softmax;
+//! use burn::tensor::{Device, Int, Tensor};
+//! // Which is `burn::optim` with Burn's feature of that name.
+//! use burn_optim::{GradientsParams, SgdConfig};
+//! use models::layers::{Linear, global_average};
+//! use models::{Init, Initialization, registry};
+//!
+//! let device = Device::flex();
+//! let architecture = &registry::find("resnet8").unwrap().architecture;
+//! let backbone = architecture.init(&mut Init::new(&device, Initialization::He, 0));
+//!
+//! let learning = device.clone().autodiff();
+//! let mut head = Linear::new(64, 2, &mut Init::new(&learning, Initialization::PyTorch, 1));
+//! let mut optimizer = SgdConfig::new().init();
+//!
+//! let images = Tensor::ones([4, 3, 32, 32], &device); // [n, 3, 32, 32]
+//! let labels = Tensor::<1, Int>::from_data([0, 1, 0, 1], &learning);
+//! let features = backbone.features(images, "stage3").unwrap(); // [n, 64, 8, 8]
+//! let scores = head.forward(Tensor::from_inner(global_average(features))); // [n, 2]
+//! let chosen = log_softmax(scores, 1).gather(1, labels.unsqueeze_dim(1));
+//! let gradients = GradientsParams::from_grads(chosen.mean().neg().backward(), &head);
+//! head = optimizer.step(0.1, head, gradients);
+//! ```
+//!
 //! Whether a network trains is a property of its device: on `device.autodiff()` batch
 //! normalisation uses the batch, after [`valid()`](burn::module::Module::valid) its running
 //! statistics.
@@ -40,6 +68,7 @@ pub mod nin;
 pub mod noise;
 pub mod overfeat;
 pub mod parameters;
+pub mod parts;
 pub mod preact;
 pub mod registry;
 pub mod resnet;
@@ -58,4 +87,4 @@ pub use families::{Architecture, Model};
 pub use initialization::{Init, Initialization};
 pub use network::{Network, NetworkConfig, Scores};
 pub use seen::Seen;
-pub use tap::Tap;
+pub use tap::{Place, Tap};

@@ -1,8 +1,9 @@
 //! The parameters of a network, by path and role.
 
+use std::collections::BTreeSet;
 use std::iter;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Flag, Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Gradients, Tensor};
 
 /// What a tensor of a network is for.
@@ -124,8 +125,18 @@ impl ModuleVisitor for List {
     }
 }
 
+/// `model` without the gradients of the learnt parameters at these paths, which training then leaves
+/// as they are; a [`BatchNorm`](crate::layers::BatchNorm) among them leaves its running statistics,
+/// too, and normalises by them.
+pub fn freeze<M: Module>(model: M, paths: &BTreeSet<String>) -> M {
+    model.map(&mut Freeze {
+        stack: PathStack::default(),
+        paths,
+    })
+}
+
 /// The gradient of each learnt parameter, flat and without autodiff, in the network's own order;
-/// `None` where the loss does not depend on it.
+/// `None` where the loss does not depend on it, or it is frozen.
 ///
 /// Takes them out of `gradients`, which the last backward pass on this thread found, and out of the
 /// blocks that [`gradient_checkpointing`](crate::gradient_checkpointing) computed again there.
@@ -163,6 +174,38 @@ pub fn map_values<M: Module>(model: M, change: impl FnMut(Role, Tensor<1>) -> Te
         stack: PathStack::default(),
         change,
     })
+}
+
+struct Freeze<'a> {
+    stack: PathStack,
+    paths: &'a BTreeSet<String>,
+}
+
+impl ModuleMapper for Freeze<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.paths.contains(&self.stack.path()) {
+            return param.set_require_grad(false);
+        }
+        param
+    }
+
+    /// Of a normalisation, beside its scale.
+    fn map_flag(&mut self, flag: Param<Flag>) -> Param<Flag> {
+        let path = self.stack.path();
+        let layer = path.rsplit_once('.').map_or("", |(layer, _)| layer);
+        if self.paths.contains(&format!("{layer}.weight")) {
+            return flag.with_value(false);
+        }
+        flag
+    }
 }
 
 struct TakeGradients<'a> {

@@ -28,7 +28,7 @@ use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, Dropout, Linear, NormReluConv, StochasticDepth, residual_add,
 };
 use crate::resnet::Block;
-use crate::stages::{self, Place, Stage};
+use crate::stages::{self, Position, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Of the first convolution.
@@ -99,9 +99,9 @@ impl NetworkConfig for PreActConfig {
     fn init(&self, init: &mut Init) -> PreAct {
         let stem = Conv2dConfig::square(self.channels, STEM_WIDTH, 3).same_padding();
         let stem = stem.init(init);
-        let (stages, channels) = stages::build(&[self.depth; 3], STEM_WIDTH, |place| {
-            let outputs = self.outputs(self.width << place.stage);
-            (PreActBlock::new(self, place, init), outputs)
+        let (stages, channels) = stages::build(&[self.depth; 3], STEM_WIDTH, |position| {
+            let outputs = self.outputs(self.width << position.stage);
+            (PreActBlock::new(self, position, init), outputs)
         });
         PreAct {
             stem,
@@ -168,9 +168,9 @@ pub(crate) struct PreActBlock {
 }
 
 impl PreActBlock {
-    fn new(config: &PreActConfig, place: Place, init: &mut Init) -> Self {
-        let (channels, stride) = (place.channels, place.stride());
-        let width = config.width << place.stage;
+    fn new(config: &PreActConfig, position: Position, init: &mut Init) -> Self {
+        let (channels, stride) = (position.channels, position.stride());
+        let width = config.width << position.stage;
         let outputs = config.outputs(width);
         let convs = match config.block {
             Block::Basic => vec![
@@ -192,7 +192,7 @@ impl PreActBlock {
                 .collect(),
             projection: changes.then(|| projection.init(init)),
             dropout: Dropout::new(config.dropout),
-            depth: StochasticDepth::new(place.dropped(config.stochastic_depth)),
+            depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
     }
 }

@@ -44,8 +44,25 @@ pub struct Entry {
     pub image_size: usize,
     /// Where it was published.
     pub paper: &'static str,
+    /// Pixels of a test image's shorter side when its middle, of `image_size`, is cut out.
+    pub resize: usize,
+    /// Whether test images are scaled by Catmull-Rom's cubic in place of a triangle.
+    pub bicubic: bool,
+    /// What its pixels are normalised by.
+    pub normalization: Normalization,
     /// What it is known to reach.
     pub result: Option<PublishedResult>,
+}
+
+/// How published weights want their pixels, which are from 0 to 1, normalised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalization {
+    /// Each publisher does it in another way, or not at all.
+    Unsettled,
+    /// By ImageNet's mean and standard deviation.
+    ImageNet,
+    /// To values from -1 to 1: by a mean and a standard deviation of a half, as Google's Inception networks.
+    PlusMinusOne,
 }
 
 /// A published accuracy. torchvision's are read from its weights' metadata; those of papers, 100
@@ -86,7 +103,14 @@ const DAI_2017: &str = "Dai et al. 2017, arXiv:1703.06211";
 const ZHU_2018: &str = "Zhu et al. 2018, arXiv:1811.11168";
 const HE_2015: &str = "He et al. 2015, arXiv:1512.03385";
 
+/// Height and width of the images of CIFAR; larger ones are ImageNet's.
+const CIFAR_SIZE: usize = 32;
+
 /// The registry, in the order in which it is listed.
+///
+/// How test images are made ready is torchvision's way with its weights, and timm's where torchvision has none. An entry
+/// says what is not usual: for ImageNet, 256 pixels, bilinear, ImageNet's mean and standard deviation; for smaller
+/// images, as they are.
 pub const MODELS: &[Entry] = &[
     entry("lenet5", LeNet(LENET5), 28, LECUN_1998),
     entry("alexnet2012", AlexNet(ALEXNET_2012), 224, KRIZHEVSKY_2012),
@@ -117,7 +141,9 @@ pub const MODELS: &[Entry] = &[
     entry("vgg16_bn", Vgg(batch_normalized(VGG16)), 224, SIMONYAN_2014).reaches(73.36, TORCHVISION),
     entry("vgg19_bn", Vgg(batch_normalized(VGG19)), 224, SIMONYAN_2014)
         .reaches(74.218, TORCHVISION),
-    entry("googlenet", Inception(GOOGLENET), 224, SZEGEDY_2014).reaches(69.778, TORCHVISION),
+    entry("googlenet", Inception(GOOGLENET), 224, SZEGEDY_2014)
+        .plus_minus_one()
+        .reaches(69.778, TORCHVISION),
     entry("googlenet2014", Inception(GOOGLENET2014), 224, SZEGEDY_2014),
     entry(
         "inception_naive",
@@ -127,20 +153,32 @@ pub const MODELS: &[Entry] = &[
     ),
     entry("bn_inception", Inception(BN_INCEPTION), 224, IOFFE_2015),
     entry("se_inception", Inception(SE_INCEPTION), 224, HU_2017),
-    entry("inception_v3", Inception(INCEPTION_V3), 299, SZEGEDY_2015).reaches(77.294, TORCHVISION),
-    entry("inception_v4", Inception(INCEPTION_V4), 299, SZEGEDY_2016),
+    entry("inception_v3", Inception(INCEPTION_V3), 299, SZEGEDY_2015)
+        .resized(342)
+        .plus_minus_one()
+        .reaches(77.294, TORCHVISION),
+    entry("inception_v4", Inception(INCEPTION_V4), 299, SZEGEDY_2016)
+        .resized(341)
+        .bicubic()
+        .plus_minus_one(),
     entry(
         "inception_resnet_v1",
         Inception(INCEPTION_RESNET_V1),
         299,
         SZEGEDY_2016,
-    ),
+    )
+    .resized(341)
+    .bicubic()
+    .plus_minus_one(),
     entry(
         "inception_resnet_v2",
         Inception(INCEPTION_RESNET_V2),
         299,
         SZEGEDY_2016,
-    ),
+    )
+    .resized(333)
+    .bicubic()
+    .plus_minus_one(),
     entry("highway19", Highway(HIGHWAY19), 32, SRIVASTAVA_2015).reaches(92.46, HIGHWAY_BEST),
     entry("highway32", Highway(HIGHWAY32), 32, SRIVASTAVA_2015).reaches(91.20, HIGHWAY_BEST),
     entry("plain8", ResNet(plain(cifar(&[1, 1, 1]))), 32, HE_2015),
@@ -166,7 +204,9 @@ pub const MODELS: &[Entry] = &[
     entry("resnet152", ResNet(RESNET152), 224, HE_2015).reaches(78.312, TORCHVISION),
     entry("resnext50_32x4d", ResNet(RESNEXT50_32X4D), 224, XIE_2016).reaches(77.618, TORCHVISION),
     entry("resnext101_32x8d", ResNet(RESNEXT101_32X8D), 224, XIE_2016).reaches(79.312, TORCHVISION),
-    entry("resnext101_64x4d", ResNet(RESNEXT101_64X4D), 224, XIE_2016).reaches(83.246, TORCHVISION),
+    entry("resnext101_64x4d", ResNet(RESNEXT101_64X4D), 224, XIE_2016)
+        .resized(232)
+        .reaches(83.246, TORCHVISION),
     entry("resnext29_8x64d", ResNet(resnext29(8)), 32, XIE_2016)
         .reaches(96.35, "CIFAR-10, the paper"),
     entry("resnext29_16x64d", ResNet(resnext29(16)), 32, XIE_2016)
@@ -287,6 +327,7 @@ pub const MODELS: &[Entry] = &[
         224,
         TAN_2019,
     )
+    .bicubic()
     .reaches(77.692, TORCHVISION),
     entry(
         "efficientnet_b1",
@@ -294,6 +335,7 @@ pub const MODELS: &[Entry] = &[
         240,
         TAN_2019,
     )
+    .bicubic()
     .reaches(78.642, TORCHVISION),
     entry(
         "efficientnet_b2",
@@ -301,6 +343,8 @@ pub const MODELS: &[Entry] = &[
         288,
         TAN_2019,
     )
+    .resized(288)
+    .bicubic()
     .reaches(80.608, TORCHVISION),
     entry(
         "efficientnet_b3",
@@ -308,6 +352,8 @@ pub const MODELS: &[Entry] = &[
         300,
         TAN_2019,
     )
+    .resized(320)
+    .bicubic()
     .reaches(82.008, TORCHVISION),
     entry(
         "efficientnet_b4",
@@ -315,6 +361,8 @@ pub const MODELS: &[Entry] = &[
         380,
         TAN_2019,
     )
+    .resized(384)
+    .bicubic()
     .reaches(83.384, TORCHVISION),
     entry(
         "efficientnet_b5",
@@ -322,6 +370,8 @@ pub const MODELS: &[Entry] = &[
         456,
         TAN_2019,
     )
+    .resized(456)
+    .bicubic()
     .reaches(83.444, TORCHVISION),
     entry(
         "efficientnet_b6",
@@ -329,6 +379,8 @@ pub const MODELS: &[Entry] = &[
         528,
         TAN_2019,
     )
+    .resized(528)
+    .bicubic()
     .reaches(84.008, TORCHVISION),
     entry(
         "efficientnet_b7",
@@ -336,6 +388,8 @@ pub const MODELS: &[Entry] = &[
         600,
         TAN_2019,
     )
+    .resized(600)
+    .bicubic()
     .reaches(84.122, TORCHVISION),
 ];
 
@@ -345,11 +399,19 @@ const fn entry(
     image_size: usize,
     paper: &'static str,
 ) -> Entry {
+    let of_imagenet = image_size > CIFAR_SIZE;
     Entry {
         name,
         architecture,
         image_size,
         paper,
+        resize: if of_imagenet { 256 } else { image_size },
+        bicubic: false,
+        normalization: if of_imagenet {
+            Normalization::ImageNet
+        } else {
+            Normalization::Unsettled
+        },
         result: None,
     }
 }
@@ -365,6 +427,25 @@ pub fn names() -> Vec<&'static str> {
 }
 
 impl Entry {
+    const fn resized(self, resize: usize) -> Self {
+        Self { resize, ..self }
+    }
+
+    const fn bicubic(self) -> Self {
+        Self {
+            bicubic: true,
+            ..self
+        }
+    }
+
+    const fn plus_minus_one(self) -> Self {
+        let normalization = Normalization::PlusMinusOne;
+        Self {
+            normalization,
+            ..self
+        }
+    }
+
     const fn reaches(self, top1: f64, conditions: &'static str) -> Self {
         let result = Some(PublishedResult { top1, conditions });
         Self { result, ..self }

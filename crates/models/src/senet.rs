@@ -32,7 +32,7 @@ use crate::layers::{
     StochasticDepth,
 };
 use crate::resnet::BottleneckStride;
-use crate::stages::{self, Place, Stage};
+use crate::stages::{self, Position, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// Table 1, SE-ResNet-50.
@@ -222,9 +222,9 @@ impl NetworkConfig for SeNetConfig {
         let channels = convs.last().map_or(self.channels, |conv| conv.filters);
         let stem = convs.into_iter().map(|conv| ConvNorm::new(conv, init));
         let stem = stem.collect();
-        let (stages, channels) = stages::build(self.depths, channels, |place| {
-            let outputs = self.filters(self.width << place.stage);
-            (SeBlock::new(self, place, init), outputs)
+        let (stages, channels) = stages::build(self.depths, channels, |position| {
+            let outputs = self.filters(self.width << position.stage);
+            (SeBlock::new(self, position, init), outputs)
         });
         SeNet {
             stem,
@@ -319,9 +319,9 @@ pub(crate) struct SeBlock {
 }
 
 impl SeBlock {
-    fn new(config: &SeNetConfig, place: Place, init: &mut Init) -> Self {
-        let (channels, stride) = (place.channels, place.stride());
-        let width = config.width << place.stage;
+    fn new(config: &SeNetConfig, position: Position, init: &mut Init) -> Self {
+        let (channels, stride) = (position.channels, position.stride());
+        let width = config.width << position.stage;
         let out = config.filters(width);
         let path = path(config.block, channels, width, stride);
         let path = path.into_iter().map(|conv| ConvNorm::new(conv, init));
@@ -344,7 +344,7 @@ impl SeBlock {
             path,
             gate,
             shortcut,
-            depth: StochasticDepth::new(place.dropped(config.stochastic_depth)),
+            depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Stage<B: Module> {
 
 /// Where a block stands in its network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Position {
     /// Its stage, counted from 0.
     pub stage: usize,
     /// Whether it is the first of its stage.
@@ -32,7 +32,7 @@ pub(crate) struct Place {
     pub of: usize,
 }
 
-impl Place {
+impl Position {
     /// 2 where a stage begins, but for the first stage.
     pub fn stride(self) -> usize {
         if self.is_first && self.stage > 0 {
@@ -54,7 +54,7 @@ impl Place {
 pub(crate) fn build<B: Module>(
     depths: &[usize],
     mut channels: usize,
-    mut block: impl FnMut(Place) -> (B, usize),
+    mut block: impl FnMut(Position) -> (B, usize),
 ) -> (Vec<Stage<B>>, usize) {
     let of = depths.iter().sum();
     let mut before = 0;
@@ -62,7 +62,7 @@ pub(crate) fn build<B: Module>(
     for (stage, &depth) in depths.iter().enumerate() {
         let mut blocks = Vec::with_capacity(depth);
         for index in 0..depth {
-            let (made, outputs) = block(Place {
+            let (made, outputs) = block(Position {
                 stage,
                 is_first: index == 0,
                 channels,
@@ -103,10 +103,10 @@ mod tests {
     /// Any module will do: what matters is where it is told to stand.
     #[test]
     fn blocks_are_dropped_linearly_with_depth() {
-        let mut places = Vec::new();
-        let (stages, channels) = build(&[2, 1, 1], 16, |place| {
-            places.push(place);
-            (Dropout::new(0.0), 16 << place.stage)
+        let mut positions = Vec::new();
+        let (stages, channels) = build(&[2, 1, 1], 16, |position| {
+            positions.push(position);
+            (Dropout::new(0.0), 16 << position.stage)
         });
         assert_eq!(
             stages
@@ -116,10 +116,14 @@ mod tests {
             [2, 1, 1]
         );
         assert_eq!(channels, 64);
-        let of_places = |of: fn(&Place) -> usize| places.iter().map(of).collect::<Vec<_>>();
-        assert_eq!(of_places(|place| place.channels), [16, 16, 16, 32]);
-        assert_eq!(of_places(|place| place.stride()), [1, 1, 2, 2]);
-        let dropped: Vec<f64> = places.iter().map(|place| place.dropped(0.5)).collect();
+        let of_positions =
+            |of: fn(&Position) -> usize| positions.iter().map(of).collect::<Vec<_>>();
+        assert_eq!(of_positions(|position| position.channels), [16, 16, 16, 32]);
+        assert_eq!(of_positions(|position| position.stride()), [1, 1, 2, 2]);
+        let dropped: Vec<f64> = positions
+            .iter()
+            .map(|position| position.dropped(0.5))
+            .collect();
         assert_eq!(dropped, [0.125, 0.25, 0.375, 0.5]);
     }
 }

@@ -1,6 +1,10 @@
 //! Places in a network where a study can look at what flows, or change it.
 
+use burn::module::Module;
 use burn::tensor::Tensor;
+
+use crate::parts::is_within;
+use crate::{Model, trace};
 
 /// Sees the activations of a network as they are computed.
 ///
@@ -32,6 +36,68 @@ pub trait Tap {
 /// A tap that looks at nothing.
 impl Tap for () {
     fn at(&mut self, _place: &str, x: Tensor<4>) -> Tensor<4> {
+        x
+    }
+}
+
+/// A place at which a network shows what flows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its name, as taps are told it.
+    pub name: String,
+    /// `[channels, height, width]` of what flows.
+    pub shape: [usize; 3],
+}
+
+impl Model {
+    /// The places at which the network shows what flows, for images of `[channels, height, width]`;
+    /// nothing is computed.
+    ///
+    /// # Panics
+    ///
+    /// Where the network does not take images of that size.
+    pub fn places(&self, input: [usize; 3]) -> Vec<Place> {
+        let device = self.devices().into_iter().next().unwrap_or_default();
+        let mut places = Places(Vec::new());
+        trace::run(input, &device, |images| {
+            self.forward_with(images, &mut places)
+        });
+        places.0
+    }
+
+    /// What flows at a place, `[n, channels, h, w]` to `[n, channels', h', w']`: of several places in
+    /// a part of the network, such as the blocks of `stage3`, at the last one. `None` where the
+    /// network has no such place. Computes the network to its end.
+    pub fn features(&self, images: Tensor<4>, place: &str) -> Option<Tensor<4>> {
+        let mut last = LastIn { place, seen: None };
+        self.forward_with(images, &mut last);
+        last.seen
+    }
+}
+
+struct Places(Vec<Place>);
+
+impl Tap for Places {
+    fn at(&mut self, place: &str, x: Tensor<4>) -> Tensor<4> {
+        let [_, channels, height, width] = x.dims();
+        self.0.push(Place {
+            name: place.to_owned(),
+            shape: [channels, height, width],
+        });
+        x
+    }
+}
+
+struct LastIn<'a> {
+    place: &'a str,
+    seen: Option<Tensor<4>>,
+}
+
+impl Tap for LastIn<'_> {
+    fn at(&mut self, place: &str, x: Tensor<4>) -> Tensor<4> {
+        if is_within(place, self.place) {
+            self.seen = Some(x.clone());
+        }
         x
     }
 }

@@ -17,8 +17,10 @@
 //! # Departures
 //!
 //! - Weights are drawn as torchvision draws them (convolutions by He et al. 2015 with fan-out, fully
-//!   connected layers normal with deviation 0.01), since the paper starts B to E from the trained
-//!   layers of A; its own for A is `initialization = { gaussian = 0.01 }`.
+//!   connected layers normal with deviation 0.01). The paper's own is `initialization = { gaussian =
+//!   0.01 }`, and starts B to E from the trained A (section 3.1): `init = { weights = "vgg11.pth",
+//!   model = "vgg11", only = ["stage1.layer0", "stage2.layer0", "stage3.layer0", "stage3.layer1",
+//!   "fc1", "fc2", "fc3"] }`.
 //! - The fully connected layers see 7x7 means, as torchvision's do, so that images of any size from
 //!   32x32 will do; at 224x224 these are the values themselves.
 //!   [`forward_map`](Network::forward_map) leaves them out: there, each window of 7x7 is classified,

@@ -4,7 +4,6 @@
 //! which is written first. Everything else that a run depends on (order, augmentation, learning
 //! rate) is a pure function of the plan and the step.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use models::weights::{HostTensor, Weights};
 use models::{Model, parameters};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::ema::Ema;
 use crate::files;
@@ -108,7 +106,7 @@ pub fn write(folder: &Path, state: &State, keep: usize) -> files::Result<PathBuf
     let name = Path::new(FOLDER).join(format!("{PREFIX}{:08}.{EXTENSION}", state.step));
     let path = folder.join(&name);
     let file_name = name.file_name().unwrap_or_default().to_string_lossy();
-    let line = format!("{}  {file_name}\n", digest(&bytes));
+    let line = format!("{}  {file_name}\n", files::sha256_of(&bytes));
     files::replace(&checksum_of(&path), line.as_bytes())?;
     files::replace(&path, &bytes)?;
     remove_older(folder, &path, keep)?;
@@ -194,7 +192,7 @@ impl Checkpoint {
             .collect();
         Weights {
             tensors,
-            metadata: BTreeMap::new(),
+            ..Weights::default()
         }
     }
 }
@@ -228,10 +226,10 @@ fn to_bytes(state: &State) -> Vec<u8> {
 fn read(path: &Path) -> Result<Checkpoint, String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     let checksum = fs::read_to_string(checksum_of(path)).map_err(|_| "its checksum is missing")?;
-    if checksum.split_whitespace().next() != Some(digest(&bytes).as_str()) {
+    if checksum.split_whitespace().next() != Some(files::sha256_of(&bytes).as_str()) {
         return Err("its checksum does not match".into());
     }
-    let tensors = Weights::from_safetensors(&bytes)?;
+    let tensors = Weights::from_safetensors(&bytes, path).map_err(|error| error.to_string())?;
     let header = tensors.metadata.get(METADATA).ok_or("it has no header")?;
     let Header { step, best, tally } = serde_json::from_str(header).map_err(|e| e.to_string())?;
     Ok(Checkpoint {
@@ -278,13 +276,6 @@ fn remove_older(folder: &Path, newest: &Path, keep: usize) -> files::Result<()> 
 
 fn checksum_of(path: &Path) -> PathBuf {
     path.with_extension("sha256")
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// PyTorch's names of a network's tensors, in its own order.

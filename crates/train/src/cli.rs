@@ -36,8 +36,12 @@ pub struct Cli {
 pub enum Command {
     /// Evaluate weights on a dataset's split
     Eval(EvalArgs),
-    /// Classify one image
+    /// Classify images
     Predict(PredictArgs),
+    /// Write what flows inside a network for a dataset's images
+    Features(FeaturesArgs),
+    /// Write a network's weights for PyTorch, or for Kiln
+    Convert(ConvertArgs),
     /// List the networks
     List(ListArgs),
     /// Show a network layer by layer
@@ -131,6 +135,17 @@ pub enum Format {
     Json,
 }
 
+/// How predictions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PredictionFormat {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
 /// A checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckpointChoice {
@@ -165,7 +180,7 @@ pub enum Mode {
 #[derive(Debug, Args)]
 pub struct NetworkArgs {
     /// Folder of a run, which knows its network, dataset and preprocessing
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present = "model")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present_any = ["model", "weights"])]
     pub run: Option<PathBuf>,
     /// Which of the run's checkpoints
     #[arg(long, value_name = "WHICH", conflicts_with_all = ["model", "weights"])]
@@ -173,15 +188,21 @@ pub struct NetworkArgs {
     /// Network, as `train list` names it
     #[arg(long, value_name = "NAME", requires = "weights")]
     pub model: Option<String>,
-    /// Weights of the named network: .safetensors, or a PyTorch file with its own keys
-    #[arg(long, value_name = "FILE", requires = "model")]
+    /// Weights: .safetensors, or a PyTorch file with its own keys; a model file that Kiln wrote names its network
+    #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406
+    /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406 [default: the network's]
     #[arg(long, value_name = "X,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
     pub mean: Vec<f64>,
-    /// Divides each channel, for example 0.229,0.224,0.225
+    /// Divides each channel, for example 0.229,0.224,0.225 [default: the network's]
     #[arg(long, value_name = "X,..", value_delimiter = ',', value_parser = positive)]
     pub std: Vec<f64>,
+    /// Pixels that an image's shorter side is scaled to [default: the network's]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub resize: Option<usize>,
+    /// Height and width of the middle that is cut out then [default: the network's]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub crop: Option<usize>,
 }
 
 /// The flags of `train eval`.
@@ -222,17 +243,23 @@ pub struct EvalArgs {
 /// The flags of `train predict`.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
-    /// A PNG or JPEG file
-    #[arg(value_name = "IMAGE")]
-    pub image: PathBuf,
+    /// PNG and JPEG files, and folders with such in them
+    #[arg(value_name = "IMAGE|FOLDER", required_unless_present = "input")]
+    pub images: Vec<PathBuf>,
+    /// Raw images in place of files: `input`, F32 of shape [N, C, H, W], fed as it is
+    #[arg(long, value_name = "SAFETENSORS", requires = "output", conflicts_with_all = ["images", "mean", "std", "resize", "crop", "top", "format"])]
+    pub input: Option<PathBuf>,
+    /// Where their scores go: `logits`, of shape [N, classes]
+    #[arg(long, value_name = "SAFETENSORS", requires = "input")]
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     #[expect(
         missing_docs,
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub network: NetworkArgs,
-    /// Slide the network over the whole image, as large as it is, and average its scores
-    #[arg(long)]
+    /// Slide the network over each whole image, as large as it is or as --resize makes it, and average its scores
+    #[arg(long, conflicts_with_all = ["input", "crop"])]
     pub dense: bool,
     /// PNG file to draw into where the network sees the class
     #[arg(long, value_name = "FILE", requires = "dense")]
@@ -251,7 +278,62 @@ pub struct PredictArgs {
     pub machine: MachineArgs,
     /// How to print the result
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: Format,
+    pub format: PredictionFormat,
+}
+
+/// The flags of `train features`.
+#[derive(Debug, Args)]
+pub struct FeaturesArgs {
+    /// Part of the network whose output is written, for example stage3
+    #[arg(long, value_name = "PLACE")]
+    pub at: String,
+    /// Safetensors file that is written: `features` [N, C, H, W] and `labels` [N]
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Write the mean of each channel alone: `features` [N, C]
+    #[arg(long)]
+    pub pool: bool,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub network: NetworkArgs,
+    /// Dataset, in place of the run's
+    #[arg(long, value_name = "NAME", required_unless_present = "run")]
+    pub dataset: Option<String>,
+    /// Part of the dataset
+    #[arg(long, value_name = "SPLIT", default_value = "train")]
+    pub split: Split,
+    /// Images at a time
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+}
+
+/// The flags of `train convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub network: NetworkArgs,
+    /// What is written: a name that ends in .safetensors
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// The flags of `train list`.

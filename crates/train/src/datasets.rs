@@ -80,7 +80,7 @@ fn open_named(name: &str, data_dir: &Path) -> Result<Opened, Error> {
     let manifest = find(name).ok_or_else(|| unknown(name))?;
     let cannot = || Error::failure(format!("cannot open dataset `{name}`"));
     match data::open(manifest, data_dir) {
-        Err(data::Error::MissingDataset { .. }) => {
+        Err(data::Error::MissingDataset { archives, .. }) if !archives.is_empty() => {
             download(manifest, data_dir)?;
             data::open(manifest, data_dir).map_err(|error| cannot().explained_by(error))
         }

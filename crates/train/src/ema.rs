@@ -31,10 +31,12 @@ impl Ema {
         &self.values
     }
 
-    /// `average = decay average + (1 - decay) model`.
+    /// `average = average + (1 - decay) (model - average)`, which leaves what does not move exactly as
+    /// it is.
     pub fn update(&mut self, model: &impl Module) {
         for (average, value) in self.values.iter_mut().zip(parameters::values(model)) {
-            *average = average.clone() * self.decay + value * (1.0 - self.decay);
+            let change = (value - average.clone()) * (1.0 - self.decay);
+            *average = average.clone() + change;
         }
     }
 

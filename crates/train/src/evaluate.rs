@@ -68,23 +68,25 @@ pub fn evaluate(model: &Model, loader: &Loader, device: &Device) -> Result<Outco
     let mut predictions = Vec::with_capacity(loader.images());
     for batch in loader.once() {
         let batch = batch?;
-        let logits = model.forward(images_of(&batch, device));
-        let [_, classes] = logits.dims();
-        let logits: Vec<f32> = logits
-            .into_data()
-            .convert::<f32>()
-            .try_to_vec()
-            .expect("converted to f32");
-        for ((index, label), scores) in batch
-            .indices
-            .iter()
-            .zip(&batch.labels)
-            .zip(logits.chunks_exact(classes))
-        {
-            predictions.push(judge(*index, *label, scores));
+        let scores = scores(model, images_of(&batch, device));
+        let places = batch.indices.iter().zip(&batch.labels);
+        for ((index, label), scores) in places.zip(scores) {
+            predictions.push(judge(*index, *label, &softmax(&scores)));
         }
     }
     Ok(Outcome { predictions })
+}
+
+/// The scores of images `[n, channels, height, width]`, a row an image.
+pub fn scores(model: &Model, images: Tensor<4>) -> Vec<Vec<f32>> {
+    let logits = model.forward(images);
+    let [_, classes] = logits.dims();
+    let logits: Vec<f32> = logits
+        .into_data()
+        .convert::<f32>()
+        .try_to_vec()
+        .expect("converted to f32");
+    logits.chunks_exact(classes).map(<[f32]>::to_vec).collect()
 }
 
 /// The images of a batch as a tensor `[n, channels, height, width]`.
@@ -99,46 +101,35 @@ pub fn softmax(scores: &[f32]) -> Vec<f64> {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exponentials: Vec<f64> = scores
         .iter()
-        .map(|score| f64::from(score - largest).exp())
+        .map(|score| (f64::from(*score) - f64::from(largest)).exp())
         .collect();
     let sum: f64 = exponentials.iter().sum();
     exponentials.into_iter().map(|e| e / sum).collect()
 }
 
-/// Where scores are equal, the class of the lower number counts as the higher one; a score that is
-/// not a number is lower than all others.
-fn judge(index: usize, label: usize, scores: &[f32]) -> Prediction {
-    let probabilities = softmax(scores);
-    let key = |class: usize| {
-        let score = scores[class];
-        (
-            if score.is_nan() {
-                f32::NEG_INFINITY
-            } else {
-                score
-            },
-            std::cmp::Reverse(class),
-        )
+/// The classes, the most probable first. Where probabilities are equal, the class of the lower number comes first; one that
+/// is not a number comes last.
+pub fn ranked(probabilities: &[f64]) -> Vec<usize> {
+    let key = |class: usize| match probabilities[class] {
+        probability if probability.is_nan() => f64::NEG_INFINITY,
+        probability => probability,
     };
-    let above = |class: usize, other: usize| {
-        let ((a, i), (b, j)) = (key(class), key(other));
-        a.total_cmp(&b).then(i.cmp(&j)).is_gt()
-    };
-    let predicted = (1..scores.len()).fold(
-        0,
-        |best, class| {
-            if above(class, best) { class } else { best }
-        },
-    );
+    let mut classes: Vec<usize> = (0..probabilities.len()).collect();
+    classes.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
+    classes
+}
+
+fn judge(index: usize, label: usize, probabilities: &[f64]) -> Prediction {
+    let ranked = ranked(probabilities);
+    let predicted = ranked[0];
+    let rank = ranked.iter().position(|&class| class == label);
     Prediction {
         index,
         label,
         predicted,
         probability: probabilities[predicted],
         loss: -probabilities[label].ln(),
-        rank: (0..scores.len())
-            .filter(|&class| above(class, label))
-            .count(),
+        rank: rank.expect("a label is a class"),
     }
 }
 
@@ -148,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_image_is_judged_by_its_scores() {
-        let judged = judge(7, 2, &[1.0, 3.0, 2.0, 2.0]);
+        let judged = judge(7, 2, &softmax(&[1.0, 3.0, 2.0, 2.0]));
         assert_eq!((judged.predicted, judged.rank), (1, 1));
         let sum = 1f64.exp() + 3f64.exp() + 2.0 * 2f64.exp();
         assert!((judged.probability - 3f64.exp() / sum).abs() < 1e-12);
@@ -156,20 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn ties_and_scores_that_are_no_numbers_have_an_order() {
-        assert_eq!(judge(0, 1, &[0.0, 0.0, 0.0]).rank, 1);
-        let broken = judge(0, 1, &[f32::NAN, 0.0]);
-        assert_eq!((broken.predicted, broken.rank), (1, 0));
-        assert!(broken.loss.is_nan());
+    fn ties_and_probabilities_that_are_no_numbers_have_an_order() {
+        assert_eq!(ranked(&[0.2, 0.4, 0.4]), [1, 2, 0]);
+        assert_eq!(ranked(&[f64::NAN, 0.0, 1.0]), [2, 1, 0]);
+        assert!(judge(0, 1, &softmax(&[f32::NAN, 0.0])).loss.is_nan());
     }
 
     #[test]
     fn an_outcome_is_counted_in_percent() {
         let predictions = vec![
-            judge(0, 0, &[2.0, 1.0, 0.0]),
-            judge(1, 1, &[2.0, 1.0, 0.0]),
-            judge(2, 2, &[2.0, 1.0, 0.0]),
-            judge(3, 0, &[2.0, 1.0, 0.0]),
+            judge(0, 0, &[0.5, 0.3, 0.2]),
+            judge(1, 1, &[0.5, 0.3, 0.2]),
+            judge(2, 2, &[0.5, 0.3, 0.2]),
+            judge(3, 0, &[0.5, 0.3, 0.2]),
         ];
         let outcome = Outcome { predictions };
         assert_eq!((outcome.top(1), outcome.top(2)), (50.0, 75.0));

@@ -1,8 +1,10 @@
 //! Reading, and whole replacing, of the files in a run folder.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use crate::error::Hinted;
 
@@ -149,30 +151,114 @@ pub fn lock(folder: &Path) -> Result<File> {
     }
 }
 
+/// The SHA-256 of a file's bytes, in hexadecimal.
+///
+/// # Errors
+///
+/// What the system said; also where it is no regular file, which may have no end.
+pub fn sha256(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut digest = Sha256::new();
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hexadecimal(&digest.finalize()));
+        }
+        digest.update(bytes);
+        let read = bytes.len();
+        file.consume(read);
+    }
+}
+
+/// The SHA-256 of `bytes`, in hexadecimal.
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Replaces a file by `bytes`: whoever reads it, even after a crash, finds the old content or the new, never a part.
 ///
 /// # Errors
 ///
 /// [`Error::Write`] when the folder cannot be written or the disk is full; the old content then stays.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let part = part_of(path);
-    write_through(&part, bytes)
-        .and_then(|()| fs::rename(&part, path))
-        .and_then(|()| sync_folder(folder_of(path)))
-        .map_err(|source| {
-            // The error that counts is the one above; a part left behind is overwritten next time.
-            let _ = fs::remove_file(&part);
-            Error::Write {
-                path: path.to_owned(),
-                source,
-            }
-        })
+    let mut replacement = Replacement::of(path)?;
+    replacement.write(bytes)?;
+    replacement.finish()
 }
 
-fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+/// What takes the place of a file once it is finished; what is not is removed.
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    part: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Replacement {
+    /// Begins an empty file beside the one at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn of(path: &Path) -> Result<Self> {
+        let part = part_of(path);
+        let file = File::create(&part).map_err(Error::writing(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            part,
+            file: BufWriter::new(file),
+        })
+    }
+
+    /// Writes on from where the last write ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(Error::writing(&self.path))
+    }
+
+    /// Goes to a byte, counted from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn seek(&mut self, byte: u64) -> Result<()> {
+        let sought = self.file.seek(SeekFrom::Start(byte));
+        sought.map(drop).map_err(Error::writing(&self.path))
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`].
+    pub fn finish(mut self) -> Result<()> {
+        self.file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all())
+            .and_then(|()| fs::rename(&self.part, &self.path))
+            .and_then(|()| sync_folder(folder_of(&self.path)))
+            .map_err(Error::writing(&self.path))
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // Once the file is in its place there is no part. The error that counts was told before; a
+        // part left behind is overwritten next time.
+        let _ = fs::remove_file(&self.part);
+    }
 }
 
 fn part_of(path: &Path) -> PathBuf {

@@ -32,6 +32,7 @@ pub mod record;
 pub mod report;
 pub mod schedule;
 mod sgd;
+mod start;
 pub mod streams;
 pub mod suggest;
 pub mod tensorboard;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Hinted};
 use crate::files;
 use crate::recipe;
+use crate::streams::say;
 
 /// The key of a model file's metadata.
 const METADATA: &str = "kiln";
@@ -84,20 +85,41 @@ pub fn write(path: &Path, model: &Model, card: &Card) -> files::Result<()> {
     files::replace(path, &weights.to_safetensors())
 }
 
+/// Reads weights, and says where they are not of the type that Kiln computes in.
+///
+/// # Errors
+///
+/// As [`Weights::read`].
+pub fn read_weights(path: &Path) -> Result<Weights, WeightsError> {
+    let weights = Weights::read(path)?;
+    for (dtype, count) in &weights.converted {
+        let path = path.display();
+        let tensors = if *count == 1 { "tensor" } else { "tensors" };
+        say(format_args!(
+            "note: `{path}`: {count} {tensors} of {dtype} were converted to float32"
+        ));
+    }
+    Ok(weights)
+}
+
+/// The card of weights that Kiln wrote; `None` where there is none.
+pub fn card_of(weights: &Weights) -> Option<serde_json::Result<Card>> {
+    let card = weights.metadata.get(METADATA)?;
+    Some(serde_json::from_str(card))
+}
+
 /// Reads a model file: its weights and its card.
 ///
 /// # Errors
 ///
 /// With exit code 1, where the file cannot be read, is damaged, or has no card.
 pub fn read(path: &Path) -> Result<(Weights, Card), Error> {
-    let weights = Weights::read(path)
+    let weights = read_weights(path)
         .map_err(|error| Error::failure("cannot read the model").explained_by(error))?;
     let not_ours = || Error::failure(format!("`{}` was not written by Kiln", path.display()));
-    let card = weights
-        .metadata
-        .get(METADATA)
-        .ok_or_else(|| not_ours().with_hint("name its network: `--model NAME --weights FILE`"))?;
-    let card = serde_json::from_str(card).map_err(|error| not_ours().because(error))?;
+    let card = card_of(&weights)
+        .ok_or_else(|| not_ours().with_hint("name its network: `--model NAME --weights FILE`"))?
+        .map_err(|error| not_ours().because(error))?;
     Ok((weights, card))
 }
 

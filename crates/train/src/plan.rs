@@ -67,6 +67,9 @@ pub struct Circumstances {
     pub threads: usize,
     /// How the paper of the model's family draws its weights.
     pub initialization: Initialization,
+    /// SHA-256 of the weights that the recipe starts from; empty where it names none, or they are not
+    /// read.
+    pub init_sha256: String,
 }
 
 /// Everything that a run is made of.
@@ -102,16 +105,19 @@ pub struct Plan {
     pub shuffle: bool,
     /// Whether a short last batch is left out.
     pub drop_last: bool,
-    /// A weights file to start from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
     /// How random weights are drawn.
     pub initialization: Initialization,
     /// The largest global norm of the gradient.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Parts of the network that stay as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
     /// What the user may not expect.
     pub notes: Vec<String>,
+    /// The trained weights that it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
     /// The network.
     pub model: Model,
     /// The images.
@@ -135,6 +141,22 @@ pub struct Plan {
     pub augment: Augment,
     /// What made the plan.
     pub provenance: Provenance,
+}
+
+/// The trained weights that a run starts from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Init {
+    /// The file.
+    pub weights: PathBuf,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The network that they are of, where the recipe says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The parts that start from them; without it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<String>>,
 }
 
 /// The images of a run.
@@ -234,13 +256,19 @@ impl Plan {
             validation_images: facts.train_images - train_images,
             shuffle: recipe.shuffle,
             drop_last: recipe.drop_last,
-            init: recipe.init.clone(),
             initialization: recipe
                 .initialization
                 .filter(|chosen| *chosen != Initialization::Paper)
                 .unwrap_or(here.initialization),
             clip_norm: recipe.clip_norm,
+            freeze: recipe.freeze.clone(),
             notes,
+            init: recipe.init.clone().map(|init| Init {
+                weights: init.weights,
+                sha256: here.init_sha256.clone(),
+                model: init.model,
+                only: init.only,
+            }),
             model: recipe.model.clone(),
             dataset: Dataset {
                 source: recipe.dataset.clone(),

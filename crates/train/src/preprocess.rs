@@ -1,6 +1,6 @@
 //! From the transforms of a plan to those of the data crate, with all their numbers.
 
-use data::{Opened, Pipeline, Source, Transform, statistics};
+use data::{Interpolation, Opened, Pipeline, Source, Transform, statistics};
 
 use crate::error::Error;
 use crate::recipe::{self, Normalize};
@@ -37,6 +37,33 @@ impl Preprocessing {
             train: resolve(&augment.train)?,
             test: resolve(&augment.test)?,
         })
+    }
+}
+
+/// How an image of any size becomes one that a network takes: it is scaled until it covers `resize`, and its middle of
+/// `crop` is cut out, both `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Framing {
+    /// What the image covers when it is scaled.
+    pub resize: [usize; 2],
+    /// How it is scaled.
+    pub interpolation: Interpolation,
+    /// The size of the middle.
+    pub crop: [usize; 2],
+}
+
+impl Framing {
+    /// The two transforms.
+    pub fn transforms(&self) -> [Transform; 2] {
+        let ([rows, columns], [height, width]) = (self.resize, self.crop);
+        [
+            Transform::Resize {
+                height: rows,
+                width: columns,
+                interpolation: self.interpolation,
+            },
+            Transform::CenterCrop { height, width },
+        ]
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing that changes a result has a hidden default: a transform or a regulariser that is not there is off.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use models::layers::RectifierKind;
@@ -39,9 +40,12 @@ pub struct Recipe {
     /// Of initial weights, order and augmentation.
     #[serde(default)]
     pub seed: u64,
-    /// Start from this weights file in place of random weights.
+    /// Trained weights to start from in place of random ones.
     #[serde(default)]
-    pub init: Option<PathBuf>,
+    pub init: Option<Init>,
+    /// Parts of the network that stay as they are.
+    #[serde(default)]
+    pub freeze: Vec<String>,
     /// How random weights are drawn; without it as the paper of the model's family says.
     #[serde(default)]
     pub initialization: Option<Initialization>,
@@ -118,6 +122,102 @@ pub struct Model {
     pub stochastic_depth: Option<f64>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelTable {
+    name: String,
+    #[serde(default)]
+    shortcut: Option<ShortcutKind>,
+    #[serde(default)]
+    activation: Option<RectifierKind>,
+    #[serde(default)]
+    bottleneck_stride: Option<BottleneckStride>,
+    #[serde(default, deserialize_with = "bounds::some_below_one")]
+    dropout: Option<f64>,
+    #[serde(default, deserialize_with = "bounds::some_below_one")]
+    stochastic_depth: Option<f64>,
+}
+
+/// The network as the registry has it.
+impl From<String> for Model {
+    fn from(name: String) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
+}
+
+impl From<ModelTable> for Model {
+    fn from(table: ModelTable) -> Self {
+        let ModelTable {
+            name,
+            shortcut,
+            activation,
+            bottleneck_stride,
+            dropout,
+            stochastic_depth,
+        } = table;
+        Self {
+            name,
+            shortcut,
+            activation,
+            bottleneck_stride,
+            dropout,
+            stochastic_depth,
+        }
+    }
+}
+
+/// The weights that a run starts from: `"resnet50.pth"`, or a table
+/// `{ weights = "vgg11.pth", model = "vgg11", only = ["stage1", "fc1"] }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Init {
+    /// The file.
+    pub weights: PathBuf,
+    /// The network that they are of, as `train list` shows it; without it the one that the file
+    /// names, else the recipe's own.
+    pub model: Option<String>,
+    /// The parts that start from them, the rest being drawn; without it all.
+    pub only: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InitTable {
+    weights: PathBuf,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    only: Option<Vec<String>>,
+}
+
+/// All of a file.
+impl From<String> for Init {
+    fn from(weights: String) -> Self {
+        Self {
+            weights: weights.into(),
+            model: None,
+            only: None,
+        }
+    }
+}
+
+impl From<InitTable> for Init {
+    fn from(table: InitTable) -> Self {
+        let InitTable {
+            weights,
+            model,
+            only,
+        } = table;
+        Self {
+            weights,
+            model,
+            only,
+        }
+    }
+}
+
 /// Where the images come from: `"cifar10"`, or a table with one of four keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(into = "DatasetTable")]
@@ -185,6 +285,12 @@ impl From<Dataset> for DatasetTable {
                 ..Self::default()
             },
         }
+    }
+}
+
+impl From<String> for Dataset {
+    fn from(name: String) -> Self {
+        Self::Name(name)
     }
 }
 
@@ -634,71 +740,54 @@ impl<'de> Deserialize<'de> for Normalize {
     }
 }
 
+/// Reads what is a string in its short form and a table in its long one.
+fn string_or_table<'de, D, T, U>(deserializer: D, expected: &'static str) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<String> + TryFrom<U, Error: fmt::Display>,
+    U: Deserialize<'de>,
+{
+    struct StringOrTable<T, U>(&'static str, PhantomData<(T, U)>);
+
+    impl<'de, T, U> Visitor<'de> for StringOrTable<T, U>
+    where
+        T: From<String> + TryFrom<U, Error: fmt::Display>,
+        U: Deserialize<'de>,
+    {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            Ok(T::from(text.to_owned()))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            let table = U::deserialize(MapAccessDeserializer::new(map))?;
+            T::try_from(table).map_err(de::Error::custom)
+        }
+    }
+
+    deserializer.deserialize_any(StringOrTable(expected, PhantomData))
+}
+
 impl<'de> Deserialize<'de> for Model {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(remote = "Model", deny_unknown_fields)]
-        struct Table {
-            name: String,
-            #[serde(default)]
-            shortcut: Option<ShortcutKind>,
-            #[serde(default)]
-            activation: Option<RectifierKind>,
-            #[serde(default)]
-            bottleneck_stride: Option<BottleneckStride>,
-            #[serde(default, deserialize_with = "bounds::some_below_one")]
-            dropout: Option<f64>,
-            #[serde(default, deserialize_with = "bounds::some_below_one")]
-            stochastic_depth: Option<f64>,
-        }
-
-        struct NameOrTable;
-
-        impl<'de> Visitor<'de> for NameOrTable {
-            type Value = Model;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a model's name or a table")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Model, E> {
-                Ok(Model {
-                    name: name.into(),
-                    ..Model::default()
-                })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Model, A::Error> {
-                Table::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-
-        deserializer.deserialize_any(NameOrTable)
+        string_or_table::<D, Self, ModelTable>(deserializer, "a model's name or a table")
     }
 }
 
 impl<'de> Deserialize<'de> for Dataset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrTable;
+        string_or_table::<D, Self, DatasetTable>(deserializer, "a dataset's name or a table")
+    }
+}
 
-        impl<'de> Visitor<'de> for NameOrTable {
-            type Value = Dataset;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a dataset's name or a table")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Dataset, E> {
-                Ok(Dataset::Name(name.into()))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Dataset, A::Error> {
-                let table = DatasetTable::deserialize(MapAccessDeserializer::new(map))?;
-                Dataset::try_from(table).map_err(de::Error::custom)
-            }
-        }
-
-        deserializer.deserialize_any(NameOrTable)
+impl<'de> Deserialize<'de> for Init {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        string_or_table::<D, Self, InitTable>(deserializer, "a file of weights or a table")
     }
 }
 
@@ -786,6 +875,12 @@ fn check(recipe: &Recipe, document: &Node) -> Result<(), Fault> {
     };
     known("model", &recipe.model.name, &registry::names())
         .map_err(|fault| located(&name_path("model"), fault))?;
+    if let Some(Init {
+        model: Some(name), ..
+    }) = &recipe.init
+    {
+        known("model", name, &registry::names()).map_err(|fault| located("init.model", fault))?;
+    }
     if let Dataset::Name(name) = &recipe.dataset {
         known("dataset", name, &datasets::names())
             .map_err(|fault| located(&name_path("dataset"), fault))?;

@@ -68,6 +68,7 @@ fn cpu() -> Circumstances {
         workers: 2,
         threads: 2,
         initialization: Initialization::He,
+        init_sha256: String::new(),
     }
 }
 

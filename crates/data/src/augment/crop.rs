@@ -1,4 +1,4 @@
-//! Random crops with zero padding.
+//! Crops: random ones with zero padding, and the middle.
 
 use rand::{Rng, RngExt};
 
@@ -43,6 +43,37 @@ pub(super) fn apply(image: &Image, to: Size, padding: usize, top: usize, left: u
         Pixels::F32(values) => Pixels::F32(cut(values, image.size, to, padding, top, left)),
     };
     Image { size: to, pixels }
+}
+
+pub(super) fn middle_size(height: usize, width: usize, size: Size) -> Result<Size> {
+    let to = Size {
+        height,
+        width,
+        ..size
+    };
+    if height == 0 || width == 0 || height > size.height || width > size.width {
+        return Err(Error::NoMiddle { size, to });
+    }
+    Ok(to)
+}
+
+/// The middle of size `to`.
+pub(super) fn middle(image: &Image, to: Size) -> Image {
+    let start = |whole: usize, part: usize| half(whole - part);
+    let (height, width) = (image.size.height, image.size.width);
+    apply(
+        image,
+        to,
+        0,
+        start(height, to.height),
+        start(width, to.width),
+    )
+}
+
+/// Half of `number`, rounded to the even neighbour as Python's `round` does, by which torchvision places the middle.
+fn half(number: usize) -> usize {
+    let down = number / 2;
+    down + number % 2 * (down % 2)
 }
 
 fn cut<T: Copy + Default>(

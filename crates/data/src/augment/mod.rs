@@ -7,10 +7,12 @@ mod color;
 mod crop;
 mod flip;
 mod normalize;
+mod resize;
 
 use std::fmt;
 
 use rand::Rng;
+pub use resize::Interpolation;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Image, Pca, Result, Size};
@@ -19,6 +21,24 @@ use crate::{Error, Image, Pca, Result, Size};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Transform {
+    /// Scales the image, in its own shape, to the smallest size that covers `height` x `width`, with antialiasing.
+    ///
+    /// torchvision's `Resize` of a number is this with the number as height and width: it scales the shorter side to it.
+    Resize {
+        /// Rows that the image has at least.
+        height: usize,
+        /// Columns that the image has at least.
+        width: usize,
+        /// How a pixel follows from those around it.
+        interpolation: Interpolation,
+    },
+    /// Cuts the middle out; torchvision's `CenterCrop`, but that an image which is too small is an error.
+    CenterCrop {
+        /// Rows of the middle.
+        height: usize,
+        /// Columns of the middle.
+        width: usize,
+    },
     /// Pads each side with `padding` zeros, then cuts a square of `size` at a random place; torchvision's `RandomCrop`.
     RandomCrop {
         /// Side of the square that is cut.
@@ -80,6 +100,8 @@ impl Transform {
     /// The transform's name in a recipe.
     pub fn name(&self) -> &'static str {
         match self {
+            Transform::Resize { .. } => "resize",
+            Transform::CenterCrop { .. } => "center_crop",
             Transform::RandomCrop { .. } => "random_crop",
             Transform::Flip { .. } => "flip",
             Transform::PcaColor { .. } => "pca_color",
@@ -91,6 +113,8 @@ impl Transform {
     /// The size that images of `size` have afterwards; an error where the transform cannot be used on them.
     pub fn output_size(&self, size: Size) -> Result<Size> {
         match self {
+            Transform::Resize { height, width, .. } => resize::output_size(*height, *width, size),
+            Transform::CenterCrop { height, width } => crop::middle_size(*height, *width, size),
             Transform::RandomCrop {
                 size: side,
                 padding,
@@ -115,13 +139,31 @@ impl Transform {
             } => crop::choose(*side, *padding, size, rng),
             Transform::Flip { probability } => flip::choose(*probability, rng),
             Transform::PcaColor { std, pca } => color::choose(*std, pca, rng),
-            Transform::Normalize { .. } | Transform::SubtractPixelMean { .. } => Choice::Fixed,
+            Transform::Resize { .. }
+            | Transform::CenterCrop { .. }
+            | Transform::Normalize { .. }
+            | Transform::SubtractPixelMean { .. } => Choice::Fixed,
         }
     }
 
     /// Does to `image` what was chosen.
     pub fn apply(&self, image: Image, choice: &Choice) -> Result<Image> {
         match (self, *choice) {
+            (
+                Transform::Resize {
+                    height,
+                    width,
+                    interpolation,
+                },
+                Choice::Fixed,
+            ) => {
+                let to = resize::output_size(*height, *width, image.size)?;
+                Ok(resize::apply(&image, to, *interpolation))
+            }
+            (Transform::CenterCrop { height, width }, Choice::Fixed) => {
+                let to = crop::middle_size(*height, *width, image.size)?;
+                Ok(crop::middle(&image, to))
+            }
             (
                 Transform::RandomCrop {
                     size: side,
@@ -157,6 +199,28 @@ impl Transform {
     }
 }
 
+/// As in `resize 256x256 bilinear`.
+impl fmt::Display for Transform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name();
+        match self {
+            Transform::Resize {
+                height,
+                width,
+                interpolation,
+            } => write!(f, "{name} {height}x{width} {interpolation}"),
+            Transform::CenterCrop { height, width } => write!(f, "{name} {height}x{width}"),
+            Transform::RandomCrop { size, padding } => {
+                write!(f, "{name} {size}x{size} padding {padding}")
+            }
+            Transform::Flip { probability } => write!(f, "{name} {probability}"),
+            Transform::PcaColor { std, .. } => write!(f, "{name} std {std}"),
+            Transform::Normalize { mean, std } => write!(f, "{name} mean {mean:?} std {std:?}"),
+            Transform::SubtractPixelMean { .. } => f.write_str(name),
+        }
+    }
+}
+
 /// Transforms, the first one to be applied first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -176,6 +240,18 @@ impl Pipeline {
             let choice = transform.choose(image.size, rng);
             transform.apply(image, &choice)
         })
+    }
+}
+
+/// The transforms in their order, with commas.
+impl fmt::Display for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transforms: Vec<String> = self
+            .0
+            .iter()
+            .map(|transform| transform.to_string())
+            .collect();
+        f.write_str(&transforms.join(", "))
     }
 }
 

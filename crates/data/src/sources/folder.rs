@@ -1,19 +1,16 @@
 //! A folder of images in class folders.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use burn_dataset::Dataset;
-use image::imageops::FilterType;
-use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult};
 use sha2::{Digest, Sha256};
 
-use super::{Splits, check_size, read_error};
+use super::{Splits, check_size, missing, read_error};
+use crate::decode::{decode_error, header_size, is_image, read_image};
 use crate::fingerprint::Fingerprint;
-use crate::{Error, Image, Pixels, Result, Sample, Size};
+use crate::{Error, Manifest, Result, Sample, Size};
 
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// Folders of test images; the first one that is there is read.
 const TEST_FOLDERS: [&str; 2] = ["test", "val"];
 
@@ -45,6 +42,37 @@ pub(crate) fn open(folder: &Path) -> Result<(Splits<Folder>, Vec<String>)> {
         test,
     };
     Ok((splits, classes))
+}
+
+/// Reads the manifest's folder under `data_dir`, which has its classes, sizes and counts.
+pub(crate) fn open_manifest(manifest: &Manifest, data_dir: &Path) -> Result<Splits<Folder>> {
+    let folder = data_dir.join(&manifest.folder);
+    if !folder.is_dir() {
+        return Err(missing(manifest, data_dir, vec![manifest.folder.clone()]));
+    }
+    let train = folder.join("train");
+    check_classes(&train, &manifest.ids)?;
+    let (splits, found) = open(&folder)?;
+    if let Some(absent) = manifest.ids.iter().find(|id| !found.contains(id)) {
+        return Err(Error::MissingFile {
+            path: train.join(absent),
+        });
+    }
+    check_size(&train, manifest.size, splits.train.size)?;
+    for (name, split) in [
+        ("train", Some(&splits.train)),
+        ("test", splits.test.as_ref()),
+    ] {
+        let (expected, found) = (manifest.split(name)?.count, split.map(|s| s.files.len()));
+        if let Some(found) = found.filter(|found| *found != expected) {
+            return Err(Error::ImageCount {
+                path: folder.join(name),
+                expected,
+                found,
+            });
+        }
+    }
+    Ok(splits)
 }
 
 /// The files of a split as they were found.
@@ -141,61 +169,6 @@ impl Fingerprint for Folder {
     }
 }
 
-/// Reads a PNG or JPEG file as bytes: of one channel where `channels` is 1, else of three.
-pub fn read_image(path: &Path, channels: usize) -> Result<Image> {
-    let bytes = fs::read(path).map_err(read_error(path))?;
-    let decoded = decode(&bytes).map_err(decode_error(path))?;
-    Ok(as_bytes(decoded, channels))
-}
-
-/// Reads a PNG or JPEG file as an image of `size`: scaled to cover it, and cut to its middle.
-pub fn read_image_as(path: &Path, size: Size) -> Result<Image> {
-    let bytes = fs::read(path).map_err(read_error(path))?;
-    let decoded = decode(&bytes).map_err(decode_error(path))?;
-    let (width, height) = (size.width as u32, size.height as u32);
-    let fitted = match (decoded.width(), decoded.height()) == (width, height) {
-        true => decoded,
-        false => decoded.resize_to_fill(width, height, FilterType::Triangle),
-    };
-    Ok(as_bytes(fitted, size.channels))
-}
-
-fn as_bytes(decoded: DynamicImage, channels: usize) -> Image {
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let (channels, pixels) = match channels {
-        1 => (1, decoded.into_luma8().into_raw()),
-        _ => (3, planes(&decoded.into_rgb8().into_raw())),
-    };
-    Image {
-        size: Size::new(channels, height, width),
-        pixels: Pixels::U8(pixels),
-    }
-}
-
-/// Red, green and blue one after the other, from pixels of three values.
-fn planes(pixels: &[u8]) -> Vec<u8> {
-    let channel = |c| pixels.iter().skip(c).step_by(3).copied();
-    channel(0).chain(channel(1)).chain(channel(2)).collect()
-}
-
-fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
-    ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()?
-        .decode()
-}
-
-fn header_size(bytes: &[u8]) -> ImageResult<Size> {
-    let decoder = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()?
-        .into_decoder()?;
-    let (width, height) = decoder.dimensions();
-    let channels = match decoder.color_type().has_color() {
-        true => 3,
-        false => 1,
-    };
-    Ok(Size::new(channels, height as usize, width as usize))
-}
-
 fn class_names(split: &Path) -> Result<Vec<String>> {
     if !split.is_dir() {
         return Err(no_image_files(split));
@@ -242,14 +215,6 @@ fn image_files(class: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn is_image(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        EXTENSIONS
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    })
-}
-
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(read_error(folder))?;
     entries
@@ -261,9 +226,4 @@ fn no_image_files(folder: &Path) -> Error {
     Error::NoImageFiles {
         folder: folder.to_path_buf(),
     }
-}
-
-fn decode_error(path: &Path) -> impl FnOnce(image::ImageError) -> Error {
-    let path = path.to_path_buf();
-    move |source| Error::Decode { path, source }
 }

@@ -49,7 +49,7 @@ fn archive_names(manifest: &Manifest) -> Vec<String> {
 }
 
 /// Turns what the system says about `path` into an error.
-fn read_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn read_error(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_path_buf();
     move |source| match source.kind() {
         io::ErrorKind::NotFound => Error::MissingFile { path },

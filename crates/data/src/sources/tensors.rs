@@ -25,14 +25,16 @@ pub(crate) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {
     Ok(Splits { train, test })
 }
 
+/// Reads the safetensors file's tensor `name`, F32 of shape `[N, C, H, W]`: the size of an image, and the values of all.
+pub fn read_images(path: &Path, name: &'static str) -> Result<(Size, Vec<f32>)> {
+    let bytes = fs::read(path).map_err(read_error(path))?;
+    TensorsFile::parse(path, &bytes)?.images(name)
+}
+
 fn read(path: &Path) -> Result<InMemory> {
     let bytes = fs::read(path).map_err(read_error(path))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|source| Error::Tensors {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let file = TensorsFile { path, tensors };
-    let (size, pixels) = file.images()?;
+    let file = TensorsFile::parse(path, &bytes)?;
+    let (size, pixels) = file.images("images")?;
     let labels = file.labels()?;
     let images = pixels.len() / size.values();
     if images != labels.len() {
@@ -52,11 +54,19 @@ struct TensorsFile<'a> {
 }
 
 impl<'a> TensorsFile<'a> {
+    fn parse(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(|source| Error::Tensors {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self { path, tensors })
+    }
+
     /// The size of an image, and the values of all, shape `[n, channels, height, width]`.
-    fn images(&self) -> Result<(Size, Vec<f32>)> {
-        let tensor = self.tensor("images", Dtype::F32, "F32")?;
+    fn images(&self, name: &'static str) -> Result<(Size, Vec<f32>)> {
+        let tensor = self.tensor(name, Dtype::F32, "F32")?;
         let &[n, channels, height, width] = tensor.shape() else {
-            return Err(self.wrong_shape("images", "[N, C, H, W]", &tensor));
+            return Err(self.wrong_shape(name, "[N, C, H, W]", &tensor));
         };
         let size = Size::new(channels, height, width);
         if n == 0 {

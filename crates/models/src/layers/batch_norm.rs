@@ -1,6 +1,6 @@
 //! Batch normalisation with PyTorch's running statistics.
 
-use burn::module::{Module, Param, RunningState};
+use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::Tensor;
 use kernels::{Activation, Finish, batch_norm, batch_norm_train, profile};
 
@@ -29,7 +29,8 @@ impl Default for NormOptions {
 /// Batch normalisation over `[n, channels, h, w]` (Ioffe and Szegedy 2015, arXiv:1502.03167).
 ///
 /// On an autodiff device it normalises by the batch and moves its running statistics; on any other
-/// (after `model.valid()`) it normalises by the running statistics. The running variance averages
+/// (after `model.valid()`), or where it is frozen, it normalises by the running statistics: a
+/// frozen part of a network computes in training what it computes in evaluation. The running variance averages
 /// the *unbiased* variance of the batches, as PyTorch's does.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
@@ -41,6 +42,8 @@ pub struct BatchNorm {
     pub running_mean: RunningState<Tensor<1>>,
     /// The moving average of the batches' variances, `[channels]`.
     pub running_var: RunningState<Tensor<1>>,
+    /// Whether training normalises by the batch: not where the layer is frozen.
+    learns: Param<Flag>,
     #[module(skip)]
     options: NormOptions,
 }
@@ -58,6 +61,7 @@ impl BatchNorm {
             bias: init.constant(0.0, [channels]),
             running_mean: RunningState::new(Tensor::zeros([channels], init.device())),
             running_var: RunningState::new(Tensor::ones([channels], init.device())),
+            learns: Param::from_bool(true),
             options,
         }
     }
@@ -82,7 +86,7 @@ impl BatchNorm {
             return self.trace(images, finish);
         }
         profile::within(self.weight.id.val(), || {
-            if images.device().is_autodiff() {
+            if images.device().is_autodiff() && self.learns.is_enabled() {
                 self.forward_train(images, finish)
             } else {
                 self.forward_valid(images, finish)

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
 use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Rectifier, Shortcut, StochasticDepth};
-use crate::stages::{self, Place};
+use crate::stages::{self, Position};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
 #[derive(Module, Debug)]
@@ -60,12 +60,12 @@ pub(crate) struct ResidualBlock {
 impl ResidualBlock {
     pub(super) fn new(
         config: &ResNetConfig,
-        place: Place,
+        position: Position,
         outputs: usize,
         init: &mut Init,
     ) -> Self {
-        let (channels, stride) = (place.channels, place.stride());
-        let width = config.width << place.stage;
+        let (channels, stride) = (position.channels, position.stride());
+        let width = config.width << position.stage;
         let convs = match config.block {
             Block::Basic => vec![
                 Conv2dConfig::square(channels, width, 3)
@@ -99,7 +99,7 @@ impl ResidualBlock {
             shortcut: config
                 .shortcut
                 .map(|kind| shortcut(kind, channels, outputs, stride, init)),
-            depth: StochasticDepth::new(place.dropped(config.stochastic_depth)),
+            depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
     }
 }

@@ -244,9 +244,9 @@ impl NetworkConfig for ResNetConfig {
     fn init(&self, init: &mut Init) -> ResNet {
         init.behind(self.activation);
         let stem = Stem::new(self, init);
-        let (stages, channels) = stages::build(self.depths, self.stem_width, |place| {
-            let outputs = self.outputs << place.stage;
-            (ResidualBlock::new(self, place, outputs, init), outputs)
+        let (stages, channels) = stages::build(self.depths, self.stem_width, |position| {
+            let outputs = self.outputs << position.stage;
+            (ResidualBlock::new(self, position, outputs, init), outputs)
         });
         ResNet {
             stem,

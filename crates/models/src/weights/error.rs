@@ -1,7 +1,8 @@
 //! What can be wrong with a file of weights.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
@@ -14,7 +15,23 @@ pub enum WeightsError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// A folder, a pipe or a device.
+    #[error("`{path}` is no regular file")]
+    NoFile {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// The file is longer than those of any network.
+    #[error("`{path}` has {found} bytes, expected at most {most}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// So many bytes would do.
+        most: u64,
+        /// Its length.
+        found: u64,
     },
     /// The file is not what its name says.
     #[error("`{path}` is damaged or not a {format} file: {reason}")]
@@ -40,6 +57,12 @@ pub enum WeightsError {
         /// Its type.
         dtype: String,
     },
+    /// Two tensors of one name, once the prefixes of wrappers are off.
+    #[error("tensor `{name}` is there twice")]
+    Twice {
+        /// The tensor.
+        name: String,
+    },
     /// A weight is NaN or infinite.
     #[error("tensor `{name}` holds a value that is not finite")]
     NotFinite {
@@ -52,16 +75,26 @@ pub enum WeightsError {
 }
 
 impl WeightsError {
+    pub(super) fn accessing(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
     /// What to try next, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { .. } => None,
+            Self::NoFile { .. } => Some("name a file of weights, or a run by `--run DIR`".into()),
+            Self::TooLarge { .. } => Some("save the network alone, as its state dict".into()),
             Self::Format { path, .. } => Some(format!(
                 "get `{}` again, or check that it is a state dict",
                 path.display()
             )),
             Self::Extension { .. } => Some("rename the file after its format".into()),
             Self::Type { .. } => Some("save the weights as float32".into()),
+            Self::Twice { .. } => {
+                Some("save the network once, with or without the prefix of its wrapper".into())
+            }
             Self::NotFinite { .. } => {
                 Some("the training that wrote the weights diverged: use an earlier file".into())
             }

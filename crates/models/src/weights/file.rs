@@ -1,17 +1,33 @@
 //! Reading and writing files of weights.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::Path;
 
 use half::{bf16, f16};
 use pytorch_reader::PytorchReader;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use zip::ZipArchive;
 
-use super::{HostTensor, UNUSED_SUFFIX, Weights, WeightsError};
+use super::{HostTensor, Weights, WeightsError};
 
 /// Keys under which training programs put the weights in a checkpoint.
 const TOP_LEVEL_KEYS: &[&str] = &["state_dict", "model_state_dict", "model"];
+
+/// What PyTorch's layers count and Kiln does not use. `load_state_dict` does without it, strictly,
+/// where the file is not PyTorch's own.
+const UNUSED_SUFFIX: &str = ".num_batches_tracked";
+
+/// More than the largest network here has with the state of its optimizer, and less than brings a
+/// machine down.
+const MOST_BYTES: u64 = 4 << 30;
+
+/// Weights do not compress, and `torch.save` does not try: a file that says it holds more times its
+/// own length is a trap.
+const MOST_TIMES_THE_FILE: u64 = 4;
 
 impl Weights {
     /// Reads a `.safetensors`, `.pt`, `.pth` or `.th` file.
@@ -51,83 +67,164 @@ impl Weights {
         safetensors::serialize(views, metadata).expect("names and shapes of any kind serialise")
     }
 
-    /// Reads the bytes of a safetensors file.
+    /// Reads the bytes of the safetensors file at `path`, which errors name.
     ///
     /// # Errors
     ///
-    /// What the reader said, where the bytes are no such file.
-    pub fn from_safetensors(bytes: &[u8]) -> Result<Self, String> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    /// Where the bytes are no such file, or hold what are no weights.
+    pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<Self, WeightsError> {
+        let damaged = |reason: String| WeightsError::Format {
+            path: path.to_owned(),
+            format: "safetensors",
+            reason,
+        };
+        let (length, header) =
+            SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+        if let Some(name) = name_that_is_there_twice(&bytes[8..8 + length]) {
+            return Err(WeightsError::Twice { name });
+        }
         let mut weights = Self {
-            tensors: BTreeMap::new(),
             metadata: header
                 .metadata()
                 .clone()
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
+            ..Self::default()
         };
-        for (name, view) in file.tensors() {
+        let tensors: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
+        for (name, view) in tensors {
             if name.ends_with(UNUSED_SUFFIX) {
                 continue;
             }
-            let float = Float::of_safetensors(view.dtype())
-                .ok_or_else(|| format!("tensor `{name}` is of type {}", view.dtype()))?;
-            let values = float.decode(view.data());
-            let shape = view.shape().to_vec();
-            weights.tensors.insert(name, HostTensor { shape, values });
+            let dtype = view.dtype();
+            let float = Float::of_safetensors(dtype).ok_or_else(|| WeightsError::Type {
+                name: name.clone(),
+                dtype: dtype.to_string(),
+            })?;
+            weights.insert(name, view.shape(), float, view.data());
         }
         Ok(weights)
+    }
+
+    fn insert(&mut self, name: String, shape: &[usize], float: Float, bytes: &[u8]) {
+        let (shape, values) = (shape.to_vec(), float.decode(bytes));
+        self.tensors.insert(name, HostTensor { shape, values });
+        if float != Float::F32 {
+            *self.converted.entry(float.name()).or_default() += 1;
+        }
     }
 }
 
 fn read_safetensors(path: &Path) -> Result<Weights, WeightsError> {
-    let bytes = fs::read(path).map_err(|source| WeightsError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    Weights::from_safetensors(&bytes).map_err(|reason| WeightsError::Format {
-        path: path.to_owned(),
-        format: "safetensors",
-        reason,
-    })
+    length_of(path)?;
+    let bytes = fs::read(path).map_err(WeightsError::accessing(path))?;
+    Weights::from_safetensors(&bytes, path)
 }
 
 fn read_pytorch(path: &Path) -> Result<Weights, WeightsError> {
-    // The reader reports a missing file as a damaged one.
-    fs::File::open(path).map_err(|source| WeightsError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
+    let length = length_of(path)?;
     let damaged = |reason: String| WeightsError::Format {
         path: path.to_owned(),
         format: "PyTorch",
         reason,
     };
+    let within = |bytes: u64| match bytes <= MOST_TIMES_THE_FILE * length {
+        true => Ok(()),
+        false => Err(damaged(format!(
+            "it says that it holds {bytes} bytes, in a file of {length}"
+        ))),
+    };
+    within(unpacked(path)?)?;
     let reader = TOP_LEVEL_KEYS
         .iter()
         .find_map(|key| PytorchReader::with_top_level_key(path, key).ok())
         .filter(|reader| !reader.is_empty())
         .map_or_else(|| PytorchReader::new(path), Ok)
         .map_err(|error| damaged(error.to_string()))?;
+    let tensors: BTreeMap<_, _> = reader.into_tensors().into_iter().collect();
+    // A tensor may repeat a few bytes of the file any number of times.
+    let sizes = tensors.values().map(|tensor| tensor.byte_len() as u64);
+    within(sizes.fold(0, u64::saturating_add))?;
     let mut weights = Weights::default();
-    for (name, tensor) in reader.tensors() {
+    for (name, tensor) in tensors {
         if name.ends_with(UNUSED_SUFFIX) {
             continue;
         }
-        let bytes = tensor.read().map_err(|error| damaged(error.to_string()))?;
         let float = Float::of_pytorch(tensor.dtype()).ok_or_else(|| WeightsError::Type {
             name: name.clone(),
             dtype: format!("{:?}", tensor.dtype()),
         })?;
-        let values = float.decode(&bytes);
-        let shape = tensor.shape().to_vec();
-        weights
-            .tensors
-            .insert(name.clone(), HostTensor { shape, values });
+        let bytes = tensor.read().map_err(|error| damaged(error.to_string()))?;
+        weights.insert(name, tensor.shape(), float, &bytes);
     }
     Ok(weights)
+}
+
+/// The length of a file, which is a regular one: a pipe or a device has no end.
+fn length_of(path: &Path) -> Result<u64, WeightsError> {
+    let metadata = fs::metadata(path).map_err(WeightsError::accessing(path))?;
+    if !metadata.is_file() {
+        return Err(WeightsError::NoFile {
+            path: path.to_owned(),
+        });
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(WeightsError::TooLarge {
+            path: path.to_owned(),
+            most: MOST_BYTES,
+            found: metadata.len(),
+        });
+    }
+    Ok(metadata.len())
+}
+
+/// What the entries of an archive say that they unpack to; nothing for a file that is none, of which
+/// the reader says what is wrong with it.
+fn unpacked(path: &Path) -> Result<u64, WeightsError> {
+    let file = File::open(path).map_err(WeightsError::accessing(path))?;
+    let Ok(mut archive) = ZipArchive::new(BufReader::new(file)) else {
+        return Ok(0);
+    };
+    let entries = archive.len();
+    let size = |index| archive.by_index_raw(index).map_or(0, |entry| entry.size());
+    Ok((0..entries).map(size).fold(0, u64::saturating_add))
+}
+
+/// The first name that a safetensors header has a second time; the reader keeps one of the two.
+fn name_that_is_there_twice(header: &[u8]) -> Option<String> {
+    let Names(mut names) = serde_json::from_slice(header).ok()?;
+    names.sort();
+    let pair = names.windows(2).find(|pair| pair[0] == pair[1])?;
+    Some(pair[0].clone())
+}
+
+/// The keys of a JSON object, repeated ones, too.
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
 }
 
 fn to_bytes(values: &[f32]) -> Vec<u8> {
@@ -138,7 +235,7 @@ fn to_bytes(values: &[f32]) -> Vec<u8> {
 }
 
 /// The floating-point types of files.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Float {
     F64,
     F32,
@@ -164,6 +261,16 @@ impl Float {
             pytorch_reader::DType::F16 => Some(Self::F16),
             pytorch_reader::DType::BF16 => Some(Self::BF16),
             _ => None,
+        }
+    }
+
+    /// PyTorch's name of it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::F64 => "float64",
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::BF16 => "bfloat16",
         }
     }
 

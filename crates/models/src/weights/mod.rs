@@ -1,11 +1,12 @@
 //! Weights in and out, in the reference implementations' names and layouts.
 //!
-//! Files are safetensors or PyTorch's `.pt`, `.pth` and `.th`; reading one executes nothing.
+//! Files are safetensors or PyTorch's `.pt`, `.pth` and `.th`. Reading one executes nothing, and takes
+//! no more memory than a small multiple of the file's length.
 
 mod error;
 mod file;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
@@ -13,7 +14,7 @@ use burn::tensor::{Tensor, TensorData};
 pub use error::{Mismatch, WeightsError};
 
 use crate::Model;
-use crate::parameters::{self, PathStack};
+use crate::parameters::{self, Parameter, PathStack};
 
 /// A tensor in main memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,10 +32,9 @@ pub struct Weights {
     pub tensors: BTreeMap<String, HostTensor>,
     /// Text beside them.
     pub metadata: BTreeMap<String, String>,
+    /// How many of them the file held in another type than float32, by type.
+    pub converted: BTreeMap<&'static str, usize>,
 }
-
-/// What PyTorch's layers count and Kiln does not use.
-const UNUSED_SUFFIX: &str = ".num_batches_tracked";
 
 impl Weights {
     /// The parameters and running statistics of `model` under PyTorch's names.
@@ -47,7 +47,7 @@ impl Weights {
         model.visit(&mut read);
         Self {
             tensors: read.tensors,
-            metadata: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
@@ -55,79 +55,82 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`WeightsError::Mismatch`] where names or shapes are not exactly the model's, or a value is
-    /// not finite.
-    pub fn load_into(&self, model: Model) -> Result<Model, WeightsError> {
-        let named = self.renamed(model.aliases());
-        named.check(&model)?;
-        let names: BTreeMap<String, String> = parameters::of(&model)
-            .into_iter()
-            .map(|parameter| {
-                let name = model.pytorch_name(&parameter.path);
-                (parameter.path, name)
-            })
-            .collect();
-        let mut write = WriteAll {
-            stack: PathStack::default(),
-            names: &names,
-            tensors: &named.tensors,
-        };
-        Ok(model.map(&mut write))
+    /// As [`by_path`](Self::by_path).
+    pub fn load_into(self, model: Model) -> Result<Model, WeightsError> {
+        let tensors = self.by_path(&model)?;
+        Ok(fill(model, tensors))
+    }
+
+    /// The tensors by the paths that the parameters of `model` have, all of which they are.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Mismatch`] where names or shapes are not exactly the model's,
+    /// [`WeightsError::NotFinite`] where a value is not finite, [`WeightsError::Twice`] where two
+    /// tensors are the same parameter.
+    pub fn by_path(self, model: &Model) -> Result<BTreeMap<String, HostTensor>, WeightsError> {
+        let mut tensors = renamed(self.tensors, model.aliases())?;
+        let mut found = BTreeMap::new();
+        let mut mismatch = Mismatch::default();
+        for Parameter { path, shape, .. } in parameters::of(model) {
+            let name = model.pytorch_name(&path);
+            match tensors.remove(&name) {
+                None => mismatch.missing.push(name),
+                Some(tensor) if tensor.shape != shape => {
+                    mismatch.reshaped.push((name, shape, tensor.shape));
+                }
+                Some(tensor) if !tensor.values.iter().all(|value| value.is_finite()) => {
+                    return Err(WeightsError::NotFinite { name });
+                }
+                Some(tensor) => {
+                    found.insert(path, tensor);
+                }
+            }
+        }
+        mismatch.unexpected = tensors.into_keys().collect();
+        if mismatch.is_empty() {
+            return Ok(found);
+        }
+        Err(WeightsError::Mismatch(mismatch))
     }
 
     /// How many scores the network gives that these weights are of: the values of the bias that
     /// `model` has last; `None` where there is no such tensor.
     pub fn scores(&self, model: &Model) -> Option<usize> {
         let last = parameters::of(model).pop()?;
-        let named = self.renamed(model.aliases());
-        let tensor = named.tensors.get(&model.pytorch_name(&last.path))?;
-        Some(tensor.values.len())
+        let wanted = model.pytorch_name(&last.path);
+        let mut tensors = self.tensors.iter();
+        let (_, bias) = tensors.find(|(name, _)| rename(name, model.aliases()) == wanted)?;
+        Some(bias.values.len())
     }
+}
 
-    /// The same without the prefixes of wrappers, and with `aliases` replaced.
-    fn renamed(&self, aliases: &[(&str, &str)]) -> Self {
-        let tensors = self
-            .tensors
-            .iter()
-            .filter(|(name, _)| !name.ends_with(UNUSED_SUFFIX))
-            .map(|(name, tensor)| (rename(name, aliases), tensor.clone()))
-            .collect();
-        Self {
-            tensors,
-            metadata: self.metadata.clone(),
-        }
-    }
+/// `model` with `tensors`, by path, in place of its own; a parameter that has none there keeps its
+/// values.
+///
+/// # Panics
+///
+/// Where a tensor has another shape than the parameter.
+pub fn fill(model: Model, tensors: BTreeMap<String, HostTensor>) -> Model {
+    model.map(&mut Fill {
+        stack: PathStack::default(),
+        tensors,
+    })
+}
 
-    fn check(&self, model: &Model) -> Result<(), WeightsError> {
-        let mut mismatch = Mismatch::default();
-        let mut expected_names = BTreeSet::new();
-        for parameter in parameters::of(model) {
-            let name = model.pytorch_name(&parameter.path);
-            match self.tensors.get(&name) {
-                None => mismatch.missing.push(name.clone()),
-                Some(tensor) if tensor.shape != parameter.shape => mismatch.reshaped.push((
-                    name.clone(),
-                    parameter.shape.clone(),
-                    tensor.shape.clone(),
-                )),
-                Some(tensor) if tensor.values.iter().any(|value| !value.is_finite()) => {
-                    return Err(WeightsError::NotFinite { name });
-                }
-                Some(_) => {}
-            }
-            expected_names.insert(name);
+/// The same tensors without the prefixes of wrappers, and with `aliases` replaced.
+fn renamed(
+    tensors: BTreeMap<String, HostTensor>,
+    aliases: &[(&str, &str)],
+) -> Result<BTreeMap<String, HostTensor>, WeightsError> {
+    let mut renamed = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let bare = rename(&name, aliases);
+        if renamed.insert(bare.clone(), tensor).is_some() {
+            return Err(WeightsError::Twice { name: bare });
         }
-        mismatch.unexpected = self
-            .tensors
-            .keys()
-            .filter(|name| !expected_names.contains(*name))
-            .cloned()
-            .collect();
-        if mismatch.is_empty() {
-            return Ok(());
-        }
-        Err(WeightsError::Mismatch(mismatch))
     }
+    Ok(renamed)
 }
 
 /// `module.` and `_orig_mod.` are what `DataParallel` and `torch.compile` put before a name.
@@ -173,13 +176,12 @@ impl<N: Fn(&str) -> String> ModuleVisitor for ReadAll<N> {
     }
 }
 
-struct WriteAll<'a> {
+struct Fill {
     stack: PathStack,
-    names: &'a BTreeMap<String, String>,
-    tensors: &'a BTreeMap<String, HostTensor>,
+    tensors: BTreeMap<String, HostTensor>,
 }
 
-impl ModuleMapper for WriteAll<'_> {
+impl ModuleMapper for Fill {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.stack.enter(name, container);
     }
@@ -189,9 +191,11 @@ impl ModuleMapper for WriteAll<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let tensor = &self.tensors[&self.names[&self.stack.path()]];
-        let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
-        let values = Tensor::from_data(data, &param.lazy_device());
+        let Some(HostTensor { shape, values }) = self.tensors.remove(&self.stack.path()) else {
+            return param;
+        };
+        assert_eq!(shape, param.lazy_shape().to_vec(), "{}", self.stack.path());
+        let values = Tensor::from_data(TensorData::new(values, shape), &param.lazy_device());
         let id = param.id;
         param.transform_for_load(values, id)
     }

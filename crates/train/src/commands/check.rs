@@ -9,6 +9,7 @@ use crate::datasets;
 use crate::error::Error;
 use crate::plan::Circumstances;
 use crate::recipe::{Dataset, RecipeFile, Transform};
+use crate::start;
 use crate::streams::print_line;
 
 #[derive(Serialize)]
@@ -25,11 +26,13 @@ struct Checked {
 pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
     let file = RecipeFile::find(&arguments.config, &arguments.set, None)?;
     let architecture = file.architecture()?;
+    start::check_parts(&file, &architecture)?;
     let here = Circumstances {
         device: "cpu".into(),
         workers: 1,
         threads: cores(),
         initialization: architecture.initialization(),
+        init_sha256: String::new(),
     };
     check_declared(&file, &architecture, &here)?;
     let recipe = &file.recipe;

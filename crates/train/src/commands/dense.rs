@@ -4,46 +4,56 @@ use std::io::Cursor;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData, s};
-use data::random::{self, Purpose};
 use data::{Image, Pixels};
 use image::{ImageFormat, Rgb, RgbImage};
 use models::layers::global_average;
 
 use super::network::Network;
-use super::predict;
+use super::predict::{self, Classified, Printer, Unread};
 use crate::cli::PredictArgs;
 use crate::error::Error;
 use crate::heatmap::{self, Map};
 use crate::streams::say;
-use crate::{evaluate, files, suggest};
+use crate::{files, suggest};
 
-/// Prints the classes of the averaged map, and draws the map of one of them.
+/// Channels of what is drawn over.
+const COLOURS: usize = 3;
+
+/// Prints the classes of the averaged maps, and draws the map of one of them.
 pub fn run(network: &Network, arguments: &PredictArgs, device: &Device) -> Result<(), Error> {
     let wanted = match &arguments.class {
         Some(class) => Some(class_of(class, &network.classes)?),
         None => None,
     };
-    let cannot = |error| Error::failure("cannot read the image").explained_by(error);
-    let photograph = data::read_image(&arguments.image, network.size.channels).map_err(cannot)?;
-    // Evaluation has no random transforms: the stream is asked for nothing.
-    let mut rng = random::stream(0, Purpose::Augment, 0, 0);
-    let image = network.preprocessing.apply(photograph.clone(), &mut rng);
-    let map = map_of(network, image.map_err(cannot)?, device)?;
-    let [_, _, height, width] = map.dims();
-    say(format_args!("map     {height}x{width} places"));
-    let scores = values(global_average(map.clone()));
-    let found = predict::best(&evaluate::softmax(&scores), &network.classes, arguments.top);
-    if let Some(path) = &arguments.heatmap {
-        let class = wanted.unwrap_or(found[0].index);
-        let extent = network.model.seen().extent();
-        draw(path, &photograph, &scores_of(class, map), extent)?;
-        say(format_args!(
-            "heatmap {}: {}",
-            path.display(),
-            network.classes[class]
-        ));
+    let paths = predict::listed(&arguments.images)?;
+    if arguments.heatmap.is_some() && paths.len() != 1 {
+        let error = format!("`--heatmap` draws one image, found {}", paths.len());
+        return Err(Error::usage(error).with_hint("name a single file"));
     }
-    predict::print(arguments, &found)
+    let pipeline = network.for_whole_images(arguments.network.resize.is_some());
+    let mut printer = Printer::new(arguments.format)?;
+    let mut unread = Unread::default();
+    for path in &paths {
+        let Some(image) = unread.or(predict::prepared(path, network, &pipeline)) else {
+            continue;
+        };
+        let map = map_of(network, image, device)?;
+        let [_, _, height, width] = map.dims();
+        say(format_args!("map     {height}x{width} places"));
+        let scores = values(global_average(map.clone()));
+        let predictions = predict::best(&scores, &network.classes, arguments.top);
+        if let Some(heatmap) = &arguments.heatmap {
+            let class = wanted.unwrap_or(predictions[0].index);
+            let extent = network.model.seen().extent();
+            draw(heatmap, path, &scores_of(class, map), extent)?;
+            let class = &network.classes[class];
+            say(format_args!("heatmap {}: {class}", heatmap.display()));
+        }
+        let image = path.display().to_string();
+        printer.print(Classified { image, predictions })?;
+    }
+    printer.finish()?;
+    unread.of(paths.len())
 }
 
 /// A class by its number or its name.
@@ -85,13 +95,15 @@ fn scores_of(class: usize, map: Tensor<4>) -> Map {
     Map::from_vec(width as u32, height as u32, scores).expect("a value a place")
 }
 
-fn draw(path: &Path, photograph: &Image, map: &Map, extent: usize) -> Result<(), Error> {
-    let drawn = heatmap::draw(&as_rgb(photograph), map, extent);
+fn draw(heatmap: &Path, image: &Path, map: &Map, extent: usize) -> Result<(), Error> {
+    let photograph = data::read_image(image, COLOURS)
+        .map_err(|error| Error::failure("cannot read the image").explained_by(error))?;
+    let drawn = heatmap::draw(&as_rgb(&photograph), map, extent);
     let mut png = Cursor::new(Vec::new());
     drawn
         .write_to(&mut png, ImageFormat::Png)
         .expect("memory takes an image");
-    files::replace(path, png.get_ref())
+    files::replace(heatmap, png.get_ref())
         .map_err(|error| Error::failure("cannot write the heatmap").because(error))
 }
 
@@ -100,9 +112,8 @@ fn as_rgb(image: &Image) -> RgbImage {
         unreachable!("image files are read as bytes")
     };
     let size = image.size;
-    let plane = |channel: usize| channel.min(size.channels - 1) * size.plane();
     RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
         let place = y as usize * size.width + x as usize;
-        Rgb([0, 1, 2].map(|channel| bytes[plane(channel) + place]))
+        Rgb([0, 1, 2].map(|colour| bytes[colour * size.plane() + place]))
     })
 }

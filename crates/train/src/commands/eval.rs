@@ -16,9 +16,9 @@ use crate::streams::print_line;
 use crate::{datasets, device, preprocess, report};
 
 /// Images at a time, unless the user says otherwise.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 /// Threads that prepare them.
-const WORKERS: usize = 1;
+pub(super) const WORKERS: usize = 1;
 
 #[derive(Serialize)]
 struct Figures {
@@ -36,7 +36,7 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
         Some(folder) => Some(Plan::read(&folder.join(report::PLAN))?),
         None => None,
     };
-    let dataset = dataset(arguments, plan.as_ref())?;
+    let dataset = dataset(arguments.dataset.as_deref(), plan.as_ref())?;
     let opened = datasets::open(&dataset, &data_dir(&arguments.data))?;
     let network = Network::load(&arguments.network, Some(&opened), &chosen)?;
     check_classes(&network, &opened)?;
@@ -58,10 +58,11 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
     )
 }
 
-fn dataset(arguments: &EvalArgs, plan: Option<&Plan>) -> Result<Dataset, Error> {
-    match (&arguments.dataset, plan) {
+/// The dataset of that name, else the plan's.
+pub(super) fn dataset(name: Option<&str>, plan: Option<&Plan>) -> Result<Dataset, Error> {
+    match (name, plan) {
         (Some(name), _) if datasets::find(name).is_none() => Err(datasets::unknown(name)),
-        (Some(name), _) => Ok(Dataset::Name(name.clone())),
+        (Some(name), _) => Ok(Dataset::Name(name.to_owned())),
         (None, Some(plan)) => Ok(plan.dataset.source.clone()),
         (None, None) => Err(Error::usage("no dataset is named").with_hint("add `--dataset NAME`")),
     }
@@ -81,7 +82,7 @@ fn check_classes(network: &Network, opened: &Opened) -> Result<(), Error> {
 }
 
 /// The images of a split; those of a run's own dataset as the run divided them.
-fn split(split: Split, opened: &Opened, plan: Option<&Plan>) -> Result<Source, Error> {
+pub(super) fn split(split: Split, opened: &Opened, plan: Option<&Plan>) -> Result<Source, Error> {
     let trained_on = plan.map_or(opened.train.len(), |plan| {
         plan.train_images.min(opened.train.len())
     });

@@ -1,7 +1,7 @@
 //! `train fetch`: datasets, downloaded and verified.
 
-use data::Manifest;
 use data::fetch::{self, State};
+use data::{Format, Manifest};
 
 use super::data_dir;
 use crate::cli::FetchArgs;
@@ -18,8 +18,12 @@ pub fn run(arguments: &FetchArgs) -> Result<(), Error> {
         .collect();
     let folder = data_dir(&arguments.data);
     for manifest in manifests? {
-        if manifest.archives.is_empty() {
+        if manifest.format == Format::Digits {
             print_line(format_args!("{}: built in", manifest.name))?;
+        } else if manifest.archives.is_empty() {
+            let name = &manifest.name;
+            return Err(Error::failure(format!("cannot fetch dataset `{name}`"))
+                .because(format!("its licence: {}", manifest.licence)));
         } else if arguments.verify {
             verify(manifest, &folder)?;
         } else {

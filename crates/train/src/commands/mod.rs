@@ -3,9 +3,11 @@
 mod bench;
 mod blueprint;
 mod check;
+mod convert;
 mod dense;
 mod describe;
 mod eval;
+mod features;
 mod fetch;
 mod interrupt;
 mod list;
@@ -35,6 +37,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
     match (cli.command, cli.run) {
         (Some(Command::Eval(arguments)), _) => eval::run(&arguments),
         (Some(Command::Predict(arguments)), _) => predict::run(&arguments),
+        (Some(Command::Features(arguments)), _) => features::run(&arguments),
+        (Some(Command::Convert(arguments)), _) => convert::run(&arguments),
         (Some(Command::List(arguments)), _) => list::run(&arguments),
         (Some(Command::Describe(arguments)), _) => describe::run(&arguments),
         (Some(Command::Bench(arguments)), _) => bench::run(&arguments),

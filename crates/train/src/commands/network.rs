@@ -1,32 +1,44 @@
-//! The network of `eval` and `predict`: a run's, or a named one with weights of anywhere.
+//! The network of `eval`, `predict`, `features` and `convert`: a run's, that of a model file, or a named
+//! one with weights of anywhere.
 
 use std::path::Path;
 
-use data::{Opened, Pipeline, Size};
+use data::{Interpolation, Opened, Pipeline, Size, Transform};
+use models::registry::{self, Entry, Normalization};
 use models::weights::Weights;
-use models::{Architecture, ConfigError, Init, Model, registry};
+use models::{Architecture, ConfigError, Init, Model};
 
 use crate::checkpoint;
 use crate::cli::{CheckpointChoice, NetworkArgs};
 use crate::device::Choice;
 use crate::error::Error;
 use crate::network::{self, Card};
-use crate::suggest;
+use crate::preprocess::{self, Framing};
+use crate::recipe;
 use crate::train::MODEL;
-use crate::{preprocess, report};
+use crate::{datasets, report, suggest};
 
 /// A network that is ready for evaluation.
 pub struct Network {
+    /// The network and its options.
+    named: recipe::Model,
     architecture: Architecture,
+    /// Optimizer updates behind its weights, as far as that is known.
+    step: u64,
     /// With its weights, on the device.
     pub model: Model,
     /// The names of its classes.
     pub classes: Vec<String>,
     /// The size of the images that it was made for, before preprocessing.
     pub size: Size,
-    /// What is done to an image before the network sees it.
+    /// How an image of any size becomes one of that size, or of what the command line says.
+    pub framing: Framing,
+    /// What is done to an image of that size before the network sees it.
     pub preprocessing: Pipeline,
 }
+
+/// The dataset whose classes networks were published for that score as many.
+const IMAGENET: &str = "imagenet";
 
 impl Network {
     /// Loads the network that the command line names; a named one is made for the images and
@@ -43,15 +55,61 @@ impl Network {
         let mut network = match (&arguments.run, &arguments.model, &arguments.weights) {
             (Some(folder), _, _) => of_run(folder, arguments.checkpoint, device)?,
             (None, Some(name), Some(weights)) => named(name, weights, opened, device)?,
+            (None, None, Some(weights)) => of_file(weights, device)?,
             _ => {
                 return Err(Error::usage("no network is named")
                     .with_hint("name a run by `--run DIR`, or `--model NAME --weights FILE`"));
             }
         };
-        if let Some(normalize) = normalization(arguments, network.size.channels)? {
+        network.framing = framing(arguments, network.framing)?;
+        if let Some(normalize) = normalization(arguments, &network)? {
             network.preprocessing = normalize;
         }
         Ok(network)
+    }
+
+    /// What a model file says of it.
+    pub fn card(&self) -> Card {
+        Card {
+            model: self.named.clone(),
+            classes: self.classes.clone(),
+            size: self.size,
+            preprocessing: self.preprocessing.clone(),
+            step: self.step,
+        }
+    }
+
+    /// What makes an image of any size ready for the network, and the size that it then has.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where the network does not take what the command line asks for.
+    pub fn for_any_size(&self) -> Result<(Pipeline, Size), Error> {
+        let [height, width] = self.framing.crop;
+        let framed = Size {
+            height,
+            width,
+            ..self.size
+        };
+        let size = (self.preprocessing)
+            .output_size(framed)
+            .map_err(preprocess::misfit)?;
+        self.check(size)?;
+        let framing = self.framing.transforms().into_iter();
+        let pipeline = framing.chain(self.preprocessing.0.clone()).collect();
+        Ok((Pipeline(pipeline), size))
+    }
+
+    /// What makes a whole image ready for the network's map: as large as it is, or scaled as the
+    /// command line says.
+    pub fn for_whole_images(&self, is_scaled: bool) -> Pipeline {
+        let [resize, _] = self.framing.transforms();
+        let scaling = is_scaled.then_some(resize);
+        Pipeline(
+            (scaling.into_iter())
+                .chain(self.preprocessing.0.clone())
+                .collect(),
+        )
     }
 
     /// Checks that the network takes images of `size`, which they have after preprocessing.
@@ -116,19 +174,31 @@ fn of_run(
             _ => error.with_hint(format!("is `{}` the folder of a run?", folder.display())),
         });
     }
-    let (weights, card) = network::read(&path)?;
+    of_file(&path, device)
+}
+
+fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
+    let (weights, card) = network::read(path)?;
+    let architecture = card.architecture()?;
     let Card {
+        model,
         classes,
         size,
         preprocessing,
-        ..
-    } = card.clone();
-    let architecture = card.architecture()?;
+        step,
+    } = card;
     Ok(Network {
-        model: loaded(&architecture, &weights, &path, device)?,
+        model: loaded(&architecture, weights, path, device)?,
+        named: model,
         architecture,
+        step,
         classes,
         size,
+        framing: Framing {
+            resize: [size.height, size.width],
+            interpolation: Interpolation::Bilinear,
+            crop: [size.height, size.width],
+        },
         preprocessing,
     })
 }
@@ -149,18 +219,53 @@ fn named(
         None => {
             let mut init = Init::new(&device.device, published.initialization(), 0);
             let scores = weights.scores(&published.init(&mut init));
-            let count = scores.unwrap_or(published.classes());
-            (0..count).map(|class| class.to_string()).collect()
+            class_names(scores.unwrap_or(published.classes()))
         }
     };
     let architecture = published.with_classes(classes.len());
     Ok(Network {
-        model: loaded(&architecture, &weights, path, device)?,
+        model: loaded(&architecture, weights, path, device)?,
+        named: name.to_owned().into(),
         architecture,
+        step: 0,
         classes,
         size,
-        preprocessing: Pipeline::default(),
+        framing: published_framing(entry),
+        preprocessing: published_normalization(entry, size.channels),
     })
+}
+
+/// ImageNet's where there are as many, else numbers.
+fn class_names(count: usize) -> Vec<String> {
+    let imagenet = datasets::find(IMAGENET).expect("it is built in");
+    if imagenet.classes.len() == count {
+        return imagenet.classes.clone();
+    }
+    (0..count).map(|class| class.to_string()).collect()
+}
+
+fn published_framing(entry: &Entry) -> Framing {
+    Framing {
+        resize: [entry.resize; 2],
+        interpolation: match entry.bicubic {
+            true => Interpolation::Bicubic,
+            false => Interpolation::Bilinear,
+        },
+        crop: [entry.image_size; 2],
+    }
+}
+
+fn published_normalization(entry: &Entry, channels: usize) -> Pipeline {
+    let statistics = match entry.normalization {
+        Normalization::Unsettled => None,
+        Normalization::PlusMinusOne => Some((vec![0.5; channels], vec![0.5; channels])),
+        Normalization::ImageNet => datasets::find(IMAGENET)
+            .and_then(|imagenet| imagenet.statistics.as_ref())
+            .filter(|statistics| statistics.mean.len() == channels)
+            .map(|statistics| (statistics.mean.clone(), statistics.std.clone())),
+    };
+    let normalize = statistics.map(|(mean, std)| Transform::Normalize { mean, std });
+    Pipeline(normalize.into_iter().collect())
 }
 
 /// The error of a name that no network has.
@@ -173,14 +278,14 @@ pub fn unknown(name: &str) -> Error {
 }
 
 fn read(path: &Path) -> Result<Weights, Error> {
-    Weights::read(path).map_err(|error| {
+    network::read_weights(path).map_err(|error| {
         Error::failure(format!("cannot use weights `{}`", path.display())).explained_by(error)
     })
 }
 
 fn loaded(
     architecture: &Architecture,
-    weights: &Weights,
+    weights: Weights,
     path: &Path,
     device: &Choice,
 ) -> Result<Model, Error> {
@@ -192,13 +297,43 @@ fn loaded(
         })
 }
 
-/// The normalisation that the command line gives, if it gives one.
-fn normalization(arguments: &NetworkArgs, channels: usize) -> Result<Option<Pipeline>, Error> {
+/// The network's own framing, but for what the command line says.
+fn framing(arguments: &NetworkArgs, own: Framing) -> Result<Framing, Error> {
+    let framing = Framing {
+        resize: arguments.resize.map_or(own.resize, |side| [side; 2]),
+        crop: arguments.crop.map_or(own.crop, |side| [side; 2]),
+        ..own
+    };
+    let ([rows, columns], [height, width]) = (framing.resize, framing.crop);
+    if height <= rows && width <= columns {
+        return Ok(framing);
+    }
+    Err(Error::usage(format!(
+        "cannot cut {height}x{width} out of images that are scaled to cover {rows}x{columns}"
+    ))
+    .with_hint(format!(
+        "scale them to more, `--resize {}`, or cut out less, by `--crop N`",
+        height.max(width)
+    )))
+}
+
+/// The normalisation that the command line gives, if it gives one; half of one is filled up from the network's own.
+fn normalization(arguments: &NetworkArgs, network: &Network) -> Result<Option<Pipeline>, Error> {
     if arguments.mean.is_empty() && arguments.std.is_empty() {
         return Ok(None);
     }
-    let mean = or_all(&arguments.mean, 0.0, channels);
-    let std = or_all(&arguments.std, 1.0, channels);
+    let channels = network.size.channels;
+    let own = (network.preprocessing.0.iter()).find_map(|transform| match transform {
+        Transform::Normalize { mean, std } => Some((mean, std)),
+        _ => None,
+    });
+    let given_or = |given: &[f64], own: Option<&Vec<f32>>, none: f64| match own {
+        _ if !given.is_empty() => given.to_vec(),
+        Some(own) => own.iter().map(|value| f64::from(*value)).collect(),
+        None => vec![none; channels],
+    };
+    let mean = given_or(&arguments.mean, own.map(|(mean, _)| mean), 0.0);
+    let std = given_or(&arguments.std, own.map(|(_, std)| std), 1.0);
     for (flag, values) in [("--mean", &mean), ("--std", &std)] {
         if values.len() != channels {
             return Err(Error::usage(format!(
@@ -208,11 +343,4 @@ fn normalization(arguments: &NetworkArgs, channels: usize) -> Result<Option<Pipe
         }
     }
     Ok(Some(Pipeline(vec![preprocess::given(&mean, &std)])))
-}
-
-fn or_all(values: &[f64], default: f64, channels: usize) -> Vec<f64> {
-    if values.is_empty() {
-        return vec![default; channels];
-    }
-    values.to_vec()
 }

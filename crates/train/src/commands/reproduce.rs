@@ -254,6 +254,7 @@ fn planned(job: &Job) -> Result<Plan, Error> {
         workers: 1,
         threads: cores(),
         initialization: file.architecture()?.initialization(),
+        init_sha256: String::new(),
     };
     Plan::new(&file, &declared_facts(name)?, &here)
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
-use models::weights::Weights;
 use models::{Architecture, Description, Init, Model};
 
 use super::interrupt::{self, INTERRUPTED};
@@ -28,6 +27,7 @@ use crate::recipe::{Dataset, Optimizer, RecipeFile, Transform};
 use crate::record::Record;
 use crate::report;
 use crate::sgd::Sgd;
+use crate::start;
 use crate::streams::say;
 use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
 
@@ -38,6 +38,7 @@ const QUEUE: usize = 4;
 pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
     let file = RecipeFile::find(&arguments.config, &arguments.set, arguments.seed)?;
     let architecture = file.architecture()?;
+    start::check_parts(&file, &architecture)?;
     let device = device::choose(&arguments.device)?;
     let threads = start_threads(arguments.threads);
     let here = Circumstances {
@@ -47,6 +48,7 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
             .unwrap_or_else(|| default_workers(&device)),
         threads,
         initialization: architecture.initialization(),
+        init_sha256: start::init_sha256(&file)?,
     };
     check_declared(&file, &architecture, &here)?;
     let folder = run_folder(arguments, &file);
@@ -310,6 +312,8 @@ fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data
 struct Beginning {
     state: State,
     resumed: bool,
+    /// What the user may not expect of how it begins.
+    notes: Vec<String>,
 }
 
 /// Begins the run in its folder, or finds the checkpoint in it to go on from. Where its initial state cannot be made, it
@@ -322,9 +326,12 @@ fn begin_or_resume(
     device: &Choice,
 ) -> Result<Beginning, Error> {
     let begin = || -> Result<Beginning, Error> {
+        let device = device.device.clone().autodiff();
+        let start::Start { model, notes } = start::Start::new(plan, architecture, &device)?;
         Ok(Beginning {
-            state: initial(plan, architecture, device)?,
+            state: initial(plan, model),
             resumed: false,
+            notes,
         })
     };
     let path = folder.join(report::PLAN);
@@ -371,6 +378,7 @@ fn begin_or_resume(
     Ok(Beginning {
         state: restored(plan, architecture, device, checkpoint)?,
         resumed: true,
+        notes: Vec::new(),
     })
 }
 
@@ -418,7 +426,11 @@ fn train(
             gpus: device::compiled_gpus(),
         },
     };
-    let Beginning { state, resumed } = beginning;
+    let Beginning {
+        state,
+        resumed,
+        notes,
+    } = beginning;
     introduce(plan, architecture, prepared.input, device);
     let mut record = if resumed {
         Record::resume(folder, state.step, about)
@@ -428,7 +440,7 @@ fn train(
         Record::create(folder, about)
     }
     .map_err(unwritable)?;
-    for event in opening(plan, resumed, state.step) {
+    for event in opening(plan, resumed, state.step, notes) {
         record.add(&event).map_err(unwritable)?;
     }
 
@@ -466,25 +478,15 @@ fn train(
     }
 }
 
-fn initial(plan: &Plan, architecture: &Architecture, device: &Choice) -> Result<State, Error> {
-    let model = fresh(plan, architecture, device);
-    let model = match &plan.init {
-        None => model,
-        Some(path) => Weights::read(path)
-            .and_then(|weights| weights.load_into(model))
-            .map_err(|error| {
-                Error::failure(format!("cannot start from `{}`", path.display()))
-                    .explained_by(error)
-            })?,
-    };
-    Ok(State {
+fn initial(plan: &Plan, model: Model) -> State {
+    State {
         step: 0,
         sgd: optimizer(plan),
         ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
         best: None,
         tally: Tally::default(),
         model,
-    })
+    }
 }
 
 fn restored(
@@ -493,16 +495,11 @@ fn restored(
     device: &Choice,
     checkpoint: Checkpoint,
 ) -> Result<State, Error> {
-    let model = fresh(plan, architecture, device);
+    let model = start::drawn(plan, architecture, &device.device.clone().autodiff());
     let decay = plan.ema.as_ref().map(|ema| ema.decay);
     checkpoint
         .restore(model, optimizer(plan), decay)
         .map_err(|reason| Error::failure("cannot go on from the checkpoint").because(reason))
-}
-
-fn fresh(plan: &Plan, architecture: &Architecture, device: &Choice) -> Model {
-    let device = device.device.clone().autodiff();
-    architecture.init(&mut Init::new(&device, plan.initialization, plan.seed))
 }
 
 fn optimizer(plan: &Plan) -> Sgd {
@@ -525,7 +522,7 @@ fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device
         progress::grouped(described.parameters as u64),
         progress::grouped(described.multiply_adds),
         match &plan.init {
-            Some(path) => format!("from `{}`", path.display()),
+            Some(init) => format!("from `{}`", init.weights.display()),
             None => format!("drawn: {}", plan.initialization),
         }
     ));
@@ -552,7 +549,7 @@ fn remove_journal(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn opening(plan: &Plan, resumed: bool, step: u64) -> Vec<Event> {
+fn opening(plan: &Plan, resumed: bool, step: u64, notes: Vec<String>) -> Vec<Event> {
     let (time, device, threads) = (journal::now(), plan.device.clone(), plan.threads);
     if resumed {
         return vec![Event::Resume(Resume {
@@ -568,11 +565,7 @@ fn opening(plan: &Plan, resumed: bool, step: u64) -> Vec<Event> {
         device,
         threads,
     });
-    let notes = plan.notes.iter().map(|text| {
-        Event::Note(Note {
-            step,
-            text: text.clone(),
-        })
-    });
+    let notes = plan.notes.iter().cloned().chain(notes);
+    let notes = notes.map(|text| Event::Note(Note { step, text }));
     std::iter::once(start).chain(notes).collect()
 }

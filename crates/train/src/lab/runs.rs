@@ -15,6 +15,7 @@ use crate::plan::{Circumstances, Plan};
 use crate::recipe::RecipeFile;
 use crate::record::JOURNAL;
 use crate::report::PLAN;
+use crate::start;
 use crate::streams::say;
 use crate::train::TEST;
 
@@ -102,6 +103,7 @@ impl Job {
             workers: plan.workers,
             threads: plan.threads,
             initialization: file.architecture()?.initialization(),
+            init_sha256: start::init_sha256(&file)?,
         };
         Ok(Plan::new(&file, &plan.dataset.facts, &here)?.differences(plan))
     }

@@ -1,0 +1,219 @@
+//! Image files of every kind, and scaling, against Pillow and torchvision: `tests/goldens/images.py`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use data::{Choice, Image, Interpolation, Pixels, Size, Transform, image_files, read_image};
+use serde::Deserialize;
+
+/// What Pillow's decoder of JPEG (libjpeg-turbo) and this one may differ by: both approximate the same cosines.
+const JPEG: u8 = 4;
+/// Print colours are rounded twice more.
+const PRINT: u8 = 5;
+
+#[derive(Deserialize)]
+struct Golden {
+    decoded: BTreeMap<String, Decoded>,
+    scaled: BTreeMap<String, Scaled>,
+}
+
+#[derive(Deserialize)]
+struct Decoded {
+    width: usize,
+    height: usize,
+    pixels: Vec<[u8; 3]>,
+}
+
+#[derive(Deserialize)]
+struct Scaled {
+    side: usize,
+    width: usize,
+    height: usize,
+    pixels: Vec<[u8; 3]>,
+    middle: Vec<[u8; 3]>,
+}
+
+fn goldens() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens")
+}
+
+fn golden() -> Golden {
+    let text = fs::read_to_string(goldens().join("images.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The largest difference of a byte from the golden's pixels.
+fn difference(image: &Image, pixels: &[[u8; 3]]) -> u8 {
+    let Pixels::U8(bytes) = &image.pixels else {
+        panic!("bytes became numbers")
+    };
+    assert_eq!(bytes.len(), 3 * pixels.len());
+    let planes = bytes.chunks_exact(image.size.plane()).enumerate();
+    let differences = planes.flat_map(|(channel, plane)| {
+        let golden = pixels.iter().map(move |pixel| pixel[channel]);
+        plane
+            .iter()
+            .zip(golden)
+            .map(|(ours, theirs)| ours.abs_diff(theirs))
+    });
+    differences.max().unwrap()
+}
+
+#[test]
+fn files_of_every_kind_are_decoded_as_pillow_does() {
+    for (name, golden) in golden().decoded {
+        let image = read_image(&goldens().join("images").join(&name), 3).unwrap();
+        assert_eq!(
+            image.size,
+            Size::new(3, golden.height, golden.width),
+            "{name}"
+        );
+        let bound = match name.as_str() {
+            "cmyk.jpg" | "ycck.jpg" => PRINT,
+            name if name.contains(".jpg") => JPEG,
+            _ => 0,
+        };
+        let found = difference(&image, &golden.pixels);
+        assert!(
+            found <= bound,
+            "{name} differs by {found}, expected at most {bound}"
+        );
+    }
+}
+
+/// `numpy` of `tests/goldens/images.py`: the picture of 31x23 that is scaled.
+fn picture() -> Image {
+    let (width, height) = (31, 23);
+    let place = |y: usize, x: usize| {
+        let blue = if 2 * (x + y) < width + height {
+            40
+        } else {
+            210
+        };
+        let byte =
+            |at: usize, of: usize| (255.0 * at as f64 / (of - 1) as f64).round_ties_even() as u8;
+        [byte(x, width), byte(y, height), blue]
+    };
+    let channel = |c: usize| (0..height * width).map(move |i| place(i / width, i % width)[c]);
+    Image {
+        size: Size::new(3, height, width),
+        pixels: Pixels::U8((0..3).flat_map(channel).collect()),
+    }
+}
+
+#[test]
+fn images_are_scaled_as_torchvision_does_on_pillow() {
+    for (name, golden) in golden().scaled {
+        let resize = Transform::Resize {
+            height: golden.side,
+            width: golden.side,
+            interpolation: match name.as_str() {
+                "down_cubic" => Interpolation::Bicubic,
+                _ => Interpolation::Bilinear,
+            },
+        };
+        let size = Size::new(3, golden.height, golden.width);
+        assert_eq!(resize.output_size(picture().size).unwrap(), size, "{name}");
+        let scaled = resize.apply(picture(), &Choice::Fixed).unwrap();
+        let found = difference(&scaled, &golden.pixels);
+        assert!(found <= 1, "{name} differs by {found}");
+
+        let center_crop = Transform::CenterCrop {
+            height: 7,
+            width: 7,
+        };
+        let middle = center_crop.apply(scaled, &Choice::Fixed).unwrap();
+        let found = difference(&middle, &golden.middle);
+        assert!(found <= 1, "{name}: the middle differs by {found}");
+    }
+}
+
+/// Numbers are scaled as bytes are, but for the bytes' rounding.
+#[test]
+fn numbers_are_scaled_as_bytes() {
+    let resize = Transform::Resize {
+        height: 10,
+        width: 10,
+        interpolation: Interpolation::Bilinear,
+    };
+    let numbers = Image {
+        pixels: Pixels::F32(picture().to_f32()),
+        ..picture()
+    };
+    let of_bytes = resize.apply(picture(), &Choice::Fixed).unwrap().to_f32();
+    let of_numbers = resize.apply(numbers, &Choice::Fixed).unwrap().to_f32();
+    for (byte, number) in of_bytes.iter().zip(&of_numbers) {
+        assert!((byte - number).abs() < 1.01 / 255.0, "{byte} {number}");
+    }
+}
+
+#[test]
+fn what_cannot_be_scaled_or_cut_is_refused() {
+    let message =
+        |transform: Transform, size: Size| transform.output_size(size).unwrap_err().to_string();
+    let resize = |height, width| Transform::Resize {
+        height,
+        width,
+        interpolation: Interpolation::Bilinear,
+    };
+    assert_eq!(
+        message(resize(0, 5), Size::new(3, 4, 4)),
+        "`height` of `resize` is out of range: expected 1 to 4096, found 0"
+    );
+    assert_eq!(
+        message(resize(256, 256), Size::new(3, 1, 60_000)),
+        "an image of 3x1x60000 would be of 3x256x15360000 when it is scaled"
+    );
+    let center_crop = Transform::CenterCrop {
+        height: 4,
+        width: 5,
+    };
+    assert_eq!(
+        message(center_crop, Size::new(3, 4, 4)),
+        "`center_crop` of 4x5 does not fit an image of 3x4x4"
+    );
+}
+
+#[test]
+fn files_that_are_no_whole_images_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = |name: &str| fs::read(goldens().join("images").join(name)).unwrap();
+    let (jpeg, progressive, png) = (
+        whole("baseline.jpg"),
+        whole("progressive.jpg"),
+        whole("palette.png"),
+    );
+    let mut huge = png.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 255, 255, 0, 0, 255, 255]);
+    let cases: [(&str, &[u8]); 8] = [
+        ("empty.png", b""),
+        ("text.jpg", b"not an image"),
+        ("header.jpg", &jpeg[..100]),
+        ("cut.jpg", &jpeg[..jpeg.len() / 2 + 200]),
+        ("almost.jpg", &jpeg[..jpeg.len() - 1]),
+        ("scans.jpg", &progressive[..progressive.len() - 40]),
+        ("cut.png", &png[..png.len() / 2]),
+        ("huge.png", &huge),
+    ];
+    for (name, bytes) in cases {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let error = read_image(&path, 3).unwrap_err().to_string();
+        assert_eq!(error, format!("cannot decode image `{}`", path.display()));
+    }
+}
+
+#[test]
+fn a_folder_is_listed_with_its_folders_and_sorted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir_all(path("b/deep")).unwrap();
+    for name in ["b/deep/2.JPEG", "b/1.png", "a.jpg", "b/notes.txt"] {
+        fs::write(path(name), "").unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(folder.path(), path("b/around")).unwrap();
+    let expected = ["a.jpg", "b/1.png", "b/deep/2.JPEG"].map(path);
+    assert_eq!(image_files(folder.path()).unwrap(), expected);
+}

@@ -1,0 +1,103 @@
+//! What leaves the program for others: weights, and what flows inside a network.
+
+mod support;
+
+use std::fs;
+
+use safetensors::SafeTensors;
+use support::Place;
+
+#[test]
+fn weights_go_out_and_come_back_bit_for_bit() {
+    let place = Place::new();
+    let run = place.finished_run("run", "--config small.toml --set length.steps=2");
+    place
+        .train("convert --run run --output out.safetensors")
+        .is(0)
+        .says("resnet8");
+    let written = fs::read(place.path("out.safetensors")).unwrap();
+    assert!(written == run.bytes("model.safetensors"));
+
+    // The file says what it is of.
+    place
+        .train("convert --weights out.safetensors --output back.safetensors")
+        .is(0);
+    assert!(written == fs::read(place.path("back.safetensors")).unwrap());
+    let line = "eval --dataset digits --weights";
+    let figures = place
+        .train(&format!("{line} back.safetensors"))
+        .is(0)
+        .json();
+    assert_eq!(figures, place.train("eval --run run").is(0).json());
+}
+
+#[test]
+fn features_are_those_of_the_splits_images() {
+    let place = Place::new();
+    place.finished_run("run", "--config small.toml --set length.steps=2");
+    let line = "features --run run --at stage2 --split test";
+    place
+        .train(&format!("{line} --output f.safetensors"))
+        .is(0)
+        .says("32x4x4 of 599 images");
+    place
+        .train(&format!("{line} --batch 7 --output again.safetensors"))
+        .is(0);
+    place
+        .train(&format!("{line} --pool --output pooled.safetensors"))
+        .is(0);
+    let read = |name: &str| Features::of(&fs::read(place.path(name)).unwrap());
+
+    let whole = read("f.safetensors");
+    assert_eq!(whole.shape, [599, 32, 4, 4]);
+    assert_eq!(whole.labels.len(), 599);
+    assert!((0..10).all(|class| whole.labels.contains(&class)));
+
+    let again = read("again.safetensors");
+    assert_eq!(again.labels, whole.labels);
+    assert_close(&again.values, &whole.values);
+
+    let pooled = read("pooled.safetensors");
+    assert_eq!(pooled.shape, [599, 32]);
+    let maps = whole.values.chunks(16);
+    let means: Vec<f32> = maps.map(|map| map.iter().sum::<f32>() / 16.0).collect();
+    assert_close(&pooled.values, &means);
+
+    place
+        .train("features --run run --at stage7 --output g.safetensors")
+        .is(2)
+        .says("known here: `stem`, `stage1.block0`");
+}
+
+/// What `train features` writes.
+struct Features {
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    labels: Vec<i64>,
+}
+
+impl Features {
+    fn of(bytes: &[u8]) -> Self {
+        let file = SafeTensors::deserialize(bytes).unwrap();
+        let features = file.tensor("features").unwrap();
+        let labels = file.tensor("labels").unwrap();
+        Self {
+            shape: features.shape().to_vec(),
+            values: each(features.data(), f32::from_le_bytes),
+            labels: each(labels.data(), i64::from_le_bytes),
+        }
+    }
+}
+
+fn each<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let (chunks, _) = bytes.as_chunks();
+    chunks.iter().map(|chunk| value(*chunk)).collect()
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+}
