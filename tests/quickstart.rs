@@ -124,7 +124,8 @@ fn predicts_elsewhere(run: &Path) {
             "--format",
             "json",
         ];
-        let classes = elsewhere.train_with(&line).is(0).json();
+        let classified = elsewhere.train_with(&line).is(0).json();
+        let classes = &classified[0]["predictions"];
         let scores: Vec<f64> = (classes.as_array().unwrap().iter())
             .map(|class| class["score"].as_f64().unwrap())
             .collect();

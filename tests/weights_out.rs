@@ -39,7 +39,7 @@ fn features_are_those_of_the_splits_images() {
     place
         .train(&format!("{line} --output f.safetensors"))
         .is(0)
-        .says("32x4x4 of 599 images");
+        .says("32x4x4 values of each of 599 images");
     place
         .train(&format!("{line} --batch 7 --output again.safetensors"))
         .is(0);
@@ -94,10 +94,11 @@ fn each<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Vec<T>
     chunks.iter().map(|chunk| value(*chunk)).collect()
 }
 
+/// Batches of other sizes are computed by other kernels, whose sums are rounded elsewhere.
 #[track_caller]
 fn assert_close(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        assert!((found - expected).abs() < 1e-4, "{found} {expected}");
     }
 }

@@ -287,7 +287,7 @@ pub struct FeaturesArgs {
     /// Part of the network whose output is written, for example stage3
     #[arg(long, value_name = "PLACE")]
     pub at: String,
-    /// Safetensors file that is written: `features` [N, C, H, W] and `labels` [N]
+    /// Safetensors file that is written: `features` [N, C, H, W] and their `labels`
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
     /// Write the mean of each channel alone: `features` [N, C]

@@ -62,7 +62,7 @@ pub fn run(arguments: &FeaturesArgs) -> Result<(), Error> {
     }
     file.finish().map_err(unwritable)?;
     say(format_args!(
-        "wrote `{}`: {} of {} images",
+        "wrote `{}`: {} values of each of {} images",
         arguments.output.display(),
         by_sides(&shape),
         grouped(images as u64)
