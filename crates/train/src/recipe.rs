@@ -10,7 +10,7 @@ use models::layers::RectifierKind;
 use models::resnet::{BottleneckStride, ShortcutKind};
 use models::{Architecture, Initialization, registry};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::bounds;
 use crate::configs::{self, ConfigFile};
@@ -101,42 +101,46 @@ fn one() -> usize {
 }
 
 /// A network by its name in the registry, with what may be varied: `"resnet20"` or `{ name = "resnet20", shortcut = "B" }`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Model {
     /// As `train list` shows it.
     pub name: String,
     /// In place of the registry's choice.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<ShortcutKind>,
     /// In place of ReLU.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<RectifierKind>,
     /// In place of the registry's choice.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bottleneck_stride: Option<BottleneckStride>,
     /// The probability of dropout, in place of the registry's choice.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::some_below_one"
+    )]
     pub dropout: Option<f64>,
     /// The probability that the path of the last block is dropped, in place of the registry's choice.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::some_below_one"
+    )]
     pub stochastic_depth: Option<f64>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelTable {
-    name: String,
-    #[serde(default)]
-    shortcut: Option<ShortcutKind>,
-    #[serde(default)]
-    activation: Option<RectifierKind>,
-    #[serde(default)]
-    bottleneck_stride: Option<BottleneckStride>,
-    #[serde(default, deserialize_with = "bounds::some_below_one")]
-    dropout: Option<f64>,
-    #[serde(default, deserialize_with = "bounds::some_below_one")]
-    stochastic_depth: Option<f64>,
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
+
+/// A model that is written as a table.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct ModelTable(#[serde(with = "Model")] Model);
 
 /// The network as the registry has it.
 impl From<String> for Model {
@@ -149,72 +153,45 @@ impl From<String> for Model {
 }
 
 impl From<ModelTable> for Model {
-    fn from(table: ModelTable) -> Self {
-        let ModelTable {
-            name,
-            shortcut,
-            activation,
-            bottleneck_stride,
-            dropout,
-            stochastic_depth,
-        } = table;
-        Self {
-            name,
-            shortcut,
-            activation,
-            bottleneck_stride,
-            dropout,
-            stochastic_depth,
-        }
+    fn from(ModelTable(model): ModelTable) -> Self {
+        model
     }
 }
 
 /// The weights that a run starts from: `"resnet50.pth"`, or a table
 /// `{ weights = "vgg11.pth", model = "vgg11", only = ["stage1", "fc1"] }`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Init {
     /// The file.
     pub weights: PathBuf,
     /// The network that they are of, as `train list` shows it; without it the one that the file
     /// names, else the recipe's own.
+    #[serde(default)]
     pub model: Option<String>,
     /// The parts that start from them, the rest being drawn; without it all.
+    #[serde(default)]
     pub only: Option<Vec<String>>,
 }
 
+/// Weights that are written as a table.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InitTable {
-    weights: PathBuf,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    only: Option<Vec<String>>,
-}
+#[serde(transparent)]
+struct InitTable(#[serde(with = "Init")] Init);
 
 /// All of a file.
 impl From<String> for Init {
     fn from(weights: String) -> Self {
         Self {
             weights: weights.into(),
-            model: None,
-            only: None,
+            ..Self::default()
         }
     }
 }
 
 impl From<InitTable> for Init {
-    fn from(table: InitTable) -> Self {
-        let InitTable {
-            weights,
-            model,
-            only,
-        } = table;
-        Self {
-            weights,
-            model,
-            only,
-        }
+    fn from(InitTable(init): InitTable) -> Self {
+        init
     }
 }
 
