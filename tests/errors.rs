@@ -90,6 +90,7 @@ fn what_is_typed_wrong() {
             "reproduce he2015-cifar10 --protocol hours",
             "reproduce he2015-cifar10 --only resnet21",
             "reproduce he2015-cifar10 --shard 3/2",
+            "reproduce he2015-cifar10 --seeds 1000000000000",
             "reproduce mine --targets nothing.toml",
             "reproduce mine --targets small.toml",
             "--config small.toml --set checkpoint.keep=0",

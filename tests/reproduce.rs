@@ -161,12 +161,17 @@ fn runs_of_one_seed_that_disagree_are_an_alarm() {
         "\"split\":\"test\",\"top1\":1",
     );
     assert_ne!(changed, journal);
-    place.write("runs/copy/journal.jsonl", changed);
+    place.write("runs/copy/journal.jsonl", &changed);
     let said = place.train(&format!("{LINE} --only plain")).is(0);
     assert!(
         said.stdout
             .contains("ALARM: two runs of plain with seed 0 disagree")
     );
+    let diverged = r#"{"event":"diverged","step":12,"loss":"NaN","images":[]}"#;
+    place.write("runs/copy/journal.jsonl", format!("{journal}{diverged}\n"));
+    let said = place.train(&format!("{LINE} --only plain")).is(0);
+    let alarm = "and a loss that is not finite";
+    assert!(said.stdout.contains(alarm), "{}", said.stdout);
 }
 
 #[test]

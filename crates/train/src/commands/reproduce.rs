@@ -11,6 +11,7 @@ use burn::tensor::Device;
 use models::{Description, Init};
 use serde::{Deserialize, Serialize};
 
+use super::blueprint::check_bounds;
 use super::interrupt::{self, INTERRUPTED};
 use super::run::{cropped, declared_facts};
 use super::{cores, print_json};
@@ -25,6 +26,7 @@ use crate::progress::grouped;
 use crate::recipe::{Dataset, RecipeFile};
 use crate::streams::{print_line, say};
 
+const MOST_SEEDS: usize = 10_000;
 /// Steps that tell how fast a network trains here.
 const MEASURED_STEPS: usize = 3;
 /// Values of a batch that is measured: that of 512 CIFAR images.
@@ -39,6 +41,7 @@ pub fn run(arguments: &ReproduceArgs) -> Result<ExitCode, Error> {
     let table = targets::Table::find(name, targets)?;
     let protocol = table.protocol(&arguments.protocol)?;
     let rows = table.rows(protocol, &arguments.only)?;
+    check_bounds([("seeds", arguments.seeds, MOST_SEEDS)])?;
     let wanted = wanted(&rows, protocol, arguments.seeds);
     let folder = (arguments.run_dir.clone())
         .unwrap_or_else(|| Path::new("runs").join(format!("{}-{}", table.name, protocol.name)));

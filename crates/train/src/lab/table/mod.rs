@@ -4,7 +4,7 @@ mod markdown;
 mod page;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
@@ -223,7 +223,7 @@ fn row(
 ) -> Row {
     let mut errors = BTreeMap::new();
     let mut train_errors = Vec::new();
-    let mut diverged = Vec::new();
+    let mut diverged = BTreeSet::new();
     let mut cost = Cost::default();
     let ours = (entries.iter()).filter(|entry| entry.experiment == experiment.name);
     for Entry {
@@ -231,27 +231,35 @@ fn row(
     } in ours
     {
         let seed = run.plan.seed;
-        let images = run.plan.images(run.plan.steps);
-        match run.state {
+        let (steps, is_new) = match run.state {
             State::Unfinished => continue,
-            State::Diverged(_) => diverged.push(seed),
+            State::Diverged(step) => (step, diverged.insert(seed)),
             State::Finished(Outcome {
                 test_error,
                 train_error,
-            }) => match errors.insert(seed, test_error) {
-                None => train_errors.extend(train_error),
-                Some(other) if other == test_error => continue,
-                Some(other) => {
-                    alarms.push(format!(
-                        "two runs of {} with seed {seed} disagree: {other:.2} and {test_error:.2} % \
-                         (the same plan on the same kind of processor ends in the same bytes)",
-                        experiment.name
-                    ));
+            }) => {
+                let other = errors.insert(seed, test_error);
+                if other.is_none() {
+                    train_errors.extend(train_error);
                 }
-            },
+                if let Some(other) = other.filter(|other| *other != test_error) {
+                    let found = format!("{other:.2} and {test_error:.2} %");
+                    alarms.push(disagreement(&experiment.name, seed, &found));
+                }
+                (run.plan.steps, other != Some(test_error))
+            }
+        };
+        // A copy of a run cost nothing.
+        if is_new {
+            let images = run.plan.images(steps);
+            cost = cost.plus(Cost::of(images, *multiply_adds, run.hours));
         }
-        cost = cost.plus(Cost::of(images, *multiply_adds, run.hours));
     }
+    for seed in diverged.iter().filter(|seed| errors.contains_key(seed)) {
+        let found = format!("{:.2} %, and a loss that is not finite", errors[seed]);
+        alarms.push(disagreement(&experiment.name, *seed, &found));
+    }
+    let diverged: Vec<u64> = diverged.into_iter().collect();
     let values: Vec<f64> = errors.values().copied().collect();
     let ours = Sample::of(&values);
     let published = experiment.error.map(|error| Published {
@@ -271,6 +279,13 @@ fn row(
         cost,
         departures: experiment.departs.clone(),
     }
+}
+
+fn disagreement(experiment: &str, seed: u64, found: &str) -> String {
+    format!(
+        "two runs of {experiment} with seed {seed} disagree: {found} (the same plan on the same kind \
+         of processor ends in the same bytes)"
+    )
 }
 
 fn verdict(
