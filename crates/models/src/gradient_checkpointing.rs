@@ -1,8 +1,8 @@
 //! Gradient checkpointing: a network keeps what goes into its blocks, and computes the rest again in
 //! the backward pass (Chen et al. 2016, arXiv:1604.06174, section 4).
 //!
-//! Training then takes about a third more time, and memory for the blocks' inputs and the inside of
-//! one block at a time. Every number stays the same to the bit; only where an auxiliary classifier
+//! Training then takes the time of a second forward pass more, and memory for the blocks' inputs and
+//! the inside of one block at a time. Every number stays the same to the bit; only where an auxiliary classifier
 //! branches off between two blocks, the gradients that meet there are added in another order.
 
 use std::cell::Cell;
