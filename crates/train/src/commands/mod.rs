@@ -13,9 +13,11 @@ mod interrupt;
 mod list;
 mod network;
 mod predict;
+mod price;
 mod report;
 mod reproduce;
 mod run;
+mod sweep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

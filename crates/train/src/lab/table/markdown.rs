@@ -1,6 +1,6 @@
 //! The table as Markdown.
 
-use super::text::{cells, cost_in_words, diverged, effect_in_words};
+use super::text::{cells, diverged, effect_in_words};
 use super::{Row, Table};
 
 /// The table with its departures, effects and cost.
@@ -26,7 +26,7 @@ pub fn markdown(table: &Table) -> String {
         lines.push(format!("- {words}"));
     }
     lines.push(String::new());
-    lines.push(format!("{}.", cost_in_words(&table.cost())));
+    lines.push(format!("{}.", table.cost()));
     lines.extend((table.alarms.iter()).map(|alarm| format!("\n**Alarm:** {alarm}")));
     lines.join("\n") + "\n"
 }

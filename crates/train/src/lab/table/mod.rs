@@ -9,9 +9,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::runs::{Found, Outcome, State};
+use super::cost::Cost;
+use super::runs::{Entry, Found, Outcome, State};
 use super::statistics::{Interval, Sample};
-use super::targets::{self, Protocol, Sure};
+use super::targets::{self, Protocol, Sure, Target};
 use crate::error::Error;
 
 pub use markdown::markdown;
@@ -98,37 +99,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What runs take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Cost {
-    /// Training images, each as often as it was seen.
-    pub images: u64,
-    /// 10^15 operations, at 6 a multiply-add.
-    pub petaflop: f64,
-    /// Hours of training.
-    pub hours: f64,
-}
-
-impl Cost {
-    /// Of a run of `images` training images of so many multiply-adds.
-    pub fn of(images: u64, multiply_adds: u64, hours: f64) -> Self {
-        Self {
-            images,
-            petaflop: 6.0 * multiply_adds as f64 * images as f64 / 1e15,
-            hours,
-        }
-    }
-
-    /// Of both.
-    pub fn plus(self, more: Self) -> Self {
-        Self {
-            images: self.images + more.images,
-            petaflop: self.petaflop + more.petaflop,
-            hours: self.hours + more.hours,
-        }
-    }
-}
-
 /// One experiment's error minus another's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Effect {
@@ -148,16 +118,6 @@ pub struct Effect {
     pub refused: Option<String>,
 }
 
-/// A run that belongs to a table: its experiment's name, and its cost for an image.
-pub struct Entry {
-    /// What the table calls its experiment.
-    pub experiment: String,
-    /// Of its network, for an image.
-    pub multiply_adds: u64,
-    /// The run.
-    pub run: Found,
-}
-
 impl Table {
     /// Of the runs that are there.
     ///
@@ -167,7 +127,7 @@ impl Table {
     pub fn new(
         of: &targets::Table,
         protocol: &Protocol,
-        rows: &[&targets::Experiment],
+        rows: &[&Target],
         entries: &[Entry],
     ) -> Result<Self, Error> {
         check_data(entries)?;
@@ -216,7 +176,7 @@ fn check_data(entries: &[Entry]) -> Result<(), Error> {
 }
 
 fn row(
-    experiment: &targets::Experiment,
+    experiment: &Target,
     protocol: &Protocol,
     entries: &[Entry],
     alarms: &mut Vec<String>,

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::text::{cells, cost_in_words, diverged, effect_in_words};
+use super::text::{cells, diverged, effect_in_words};
 use super::{Row, Table};
 use crate::report::document;
 
@@ -44,7 +44,7 @@ pub fn page(table: &Table) -> String {
                 p.quiet { "Differences of means, with intervals by Welch's test." }
             }
         }
-        section { h2 { "Cost" } p { (cost_in_words(&table.cost())) } }
+        section { h2 { "Cost" } p { (table.cost()) } }
     };
     let footer = html! { footer { p { "Made by Kiln " (env!("CARGO_PKG_VERSION")) "." } } };
     document(&table.name, &body, &footer).into_string()

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Cost, Effect, Row, Table};
-use crate::progress::grouped;
+use super::{Effect, Row, Table};
 
 /// The table in lines of text.
 pub fn text(table: &Table) -> String {
@@ -46,7 +45,7 @@ pub fn text(table: &Table) -> String {
         line(&effect_in_words(effect));
     }
     line("");
-    line(&cost_in_words(&table.cost()));
+    line(&table.cost().to_string());
     for alarm in &table.alarms {
         line(&format!("ALARM: {alarm}"));
     }
@@ -102,15 +101,6 @@ pub(super) fn effect_in_words(effect: &Effect) -> String {
         }
     }
     words
-}
-
-pub(super) fn cost_in_words(cost: &Cost) -> String {
-    format!(
-        "cost: {} images, {:.3} PFLOP, {:.1} hours",
-        grouped(cost.images),
-        cost.petaflop,
-        cost.hours
-    )
 }
 
 fn departing(departures: &[String]) -> String {
