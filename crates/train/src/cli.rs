@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::lab::study::Kind;
+
 /// Train convolutional image classifiers, exactly and resumably.
 ///
 /// Without a command, train as a recipe says: `train --config quickstart.toml`.
@@ -56,6 +58,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Run a paper's table, and set ours beside it
     Reproduce(ReproduceArgs),
+    /// Ask a question of many networks, and get a page with the answer
+    Study(StudyArgs),
 }
 
 /// The flags of a training run.
@@ -477,6 +481,26 @@ pub struct ReproduceArgs {
     /// How to print the table
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: TableFormat,
+}
+
+/// The flags of `train study`.
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    /// What is studied
+    #[arg(value_name = "KIND")]
+    pub kind: Kind,
+    /// Study: a path, a name under configs/, such as studies/degradation-minutes.toml, or the unique end of one
+    #[arg(long, value_name = "STUDY")]
+    pub config: String,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub sweep: SweepArgs,
+    /// How to print the findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
 }
 
 /// The flags of `train check`.

@@ -5,16 +5,15 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{cropped, declared_facts};
-use super::sweep::multiply_adds;
+use super::run::cropped;
+use super::sweep::{multiply_adds, planned};
 use super::{cores, print_json};
 use crate::cli::{SweepArgs, TableFormat};
 use crate::error::Error;
 use crate::lab::cost::Cost;
 use crate::lab::runs::{self, Job};
-use crate::plan::{Circumstances, Plan};
+use crate::plan::Plan;
 use crate::progress::grouped;
-use crate::recipe::Dataset;
 use crate::streams::print_line;
 
 /// Steps that tell how fast a network trains here.
@@ -36,7 +35,7 @@ pub fn print(missing: &[Job], arguments: &SweepArgs, format: TableFormat) -> Res
     let mut speeds: HashMap<String, f64> = HashMap::new();
     let mut prices = Vec::with_capacity(missing.len());
     for job in missing {
-        let plan = planned(job)?;
+        let plan = planned(job)?.ok_or_else(|| unpriced(job))?;
         let facts = &plan.dataset.facts;
         let images = plan.images(plan.steps);
         let speed = match speeds.get(&plan.model.name) {
@@ -57,23 +56,11 @@ pub fn print(missing: &[Job], arguments: &SweepArgs, format: TableFormat) -> Res
     }
 }
 
-fn planned(job: &Job) -> Result<Plan, Error> {
-    let file = job.recipe()?;
-    let Dataset::Name(name) = &file.recipe.dataset else {
-        let what = format!(
-            "recipe `{}` has no dataset that can be priced",
-            job.experiment.recipe
-        );
-        return Err(Error::usage(what));
-    };
-    let here = Circumstances {
-        device: "cpu".to_owned(),
-        workers: 1,
-        threads: cores(),
-        initialization: file.architecture()?.initialization(),
-        init_sha256: String::new(),
-    };
-    Plan::new(&file, &declared_facts(name)?, &here)
+fn unpriced(job: &Job) -> Error {
+    let recipe = &job.experiment.recipe;
+    Error::usage(format!(
+        "recipe `{recipe}` has no dataset that can be priced"
+    ))
 }
 
 /// Of a few training steps in a process of their own.

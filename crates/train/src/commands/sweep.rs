@@ -9,12 +9,13 @@ use models::{Description, Init};
 
 use super::blueprint::check_bounds;
 use super::interrupt::{self, INTERRUPTED};
-use super::run::cropped;
+use super::run::{cropped, declared_facts};
 use super::{cores, price};
 use crate::cli::{SweepArgs, TableFormat};
 use crate::error::Error;
 use crate::lab::runs::{self, Entry, Experiment, Found, Job, Machine, State};
-use crate::plan::DatasetFacts;
+use crate::plan::{Circumstances, DatasetFacts, Plan};
+use crate::recipe::Dataset;
 use crate::streams::say;
 
 const MOST_SEEDS: usize = 10_000;
@@ -103,6 +104,22 @@ pub fn multiply_adds(job: &Job, facts: &DatasetFacts) -> Result<u64, Error> {
     let mut init = Init::new(&Device::flex(), architecture.initialization(), 0);
     let model = architecture.init(&mut init);
     Ok(Description::of(&model, [channels, height, width]).multiply_adds)
+}
+
+/// The plan of a job, as far as it is known before its data is read; none where its dataset has no name.
+pub fn planned(job: &Job) -> Result<Option<Plan>, Error> {
+    let file = job.recipe()?;
+    let Dataset::Name(name) = &file.recipe.dataset else {
+        return Ok(None);
+    };
+    let here = Circumstances {
+        device: "cpu".to_owned(),
+        workers: 1,
+        threads: cores(),
+        initialization: file.architecture()?.initialization(),
+        init_sha256: String::new(),
+    };
+    Plan::new(&file, &declared_facts(name)?, &here).map(Some)
 }
 
 /// What is left to run, and where: a run that was stopped goes on in its folder.

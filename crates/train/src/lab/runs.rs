@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::statistics::Sample;
 use crate::error::Error;
 use crate::files;
 use crate::journal::{self, Eval, Event};
@@ -83,7 +84,7 @@ pub enum State {
 pub struct Outcome {
     /// Percent of test images that are classified wrong.
     pub test_error: f64,
-    /// Percent of training images, augmented, that were wrong when they were last trained on.
+    /// Percent of training images, augmented, that were wrong when they were trained on in the last tenth of the steps.
     pub train_error: Option<f64>,
 }
 
@@ -190,17 +191,23 @@ fn state(events: &[Event], plan: &Plan) -> Result<State, Error> {
                 Error::failure(format!("a run of `{}` was not tested", plan.name))
                     .with_hint("a reproduction needs a dataset with a test split")
             })?;
-            let train = events.iter().rev().find_map(|event| match event {
-                Event::Step(step) => step.top1,
-                _ => None,
-            });
             Ok(State::Finished(Outcome {
                 test_error: 100.0 - tested.top1,
-                train_error: train.map(|top1| 100.0 - top1),
+                train_error: train_error(events, end.step),
             }))
         }
         _ => Ok(State::Unfinished),
     }
+}
+
+/// The mean over the logged steps of the last tenth.
+fn train_error(events: &[Event], end: u64) -> Option<f64> {
+    let late = events.iter().filter_map(|event| match event {
+        Event::Step(step) if step.step > end - end.div_ceil(10) => step.top1,
+        _ => None,
+    });
+    let errors: Vec<f64> = late.map(|top1| 100.0 - top1).collect();
+    Sample::of(&errors).map(|sample| sample.mean)
 }
 
 /// The time of training, whatever was run twice: each logged step tells its images a second.
