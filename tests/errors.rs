@@ -73,6 +73,11 @@ fn what_is_typed_wrong() {
     place.write("empty.toml", "");
     fs::create_dir(place.path("folder.toml")).unwrap();
     place.write("small-study.toml", STUDY);
+    let lesion = STUDY.replace("degradation", "lesion");
+    let effect = lesion.find("effect").expect("the study has one");
+    let stranger = r#"network = [{ name = "../x", weights = "x.pth", dataset = "digits" }]"#;
+    place.write("strangers.toml", format!("{}{stranger}", &lesion[..effect]));
+    place.write("twins.toml", lesion.replace("plain-8", "residual-8"));
     place.write("configs/first/twin.toml", SMALL);
     place.write("configs/second/twin.toml", SMALL);
     let told = told(
@@ -109,6 +114,8 @@ fn what_is_typed_wrong() {
             "study shortcuts --config studies/degradation-minutes.toml",
             "study degradation --config small-study.toml",
             "study degrade --config small-study.toml",
+            "study lesion --config strangers.toml",
+            "study lesion --config twins.toml",
             "reproduce mine --targets nothing.toml",
             "reproduce mine --targets small.toml",
             "--config small.toml --set checkpoint.keep=0",

@@ -147,3 +147,146 @@ fn a_run_that_diverged_is_shown_and_not_compared() {
             .contains("diverged")
     );
 }
+
+/// A study of the networks that `kind` looks into, trained for 12 steps.
+fn study_of(kind: &str) -> Place {
+    let place = place();
+    let study = STUDY
+        .replace(r#""degradation""#, &format!("{kind:?}"))
+        .replace("seeds  = 2", "seeds  = 2\nimages = 64\nsamples = 2");
+    place.write("study.toml", study);
+    place
+}
+
+fn rows(place: &Place, name: &str) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(place.path(format!("runs/{name}.csv"))).unwrap();
+    let lines = text.lines().skip(1);
+    lines
+        .map(|line| line.split(',').map(str::to_owned).collect())
+        .collect()
+}
+
+#[test]
+fn blocks_are_deleted_from_what_was_trained() {
+    let place = study_of("lesion");
+    let all_images = fs::read_to_string(place.path("study.toml")).unwrap();
+    place.write("study.toml", all_images.replace("images = 64\n", ""));
+    let line = LINE.replace("degradation", "lesion");
+    place.train(&line).is(0);
+    let results = rows(&place, "results");
+    assert_eq!(results.len(), 4, "two networks of two seeds");
+    // With nothing deleted, the error is that of `eval`.
+    for result in &results {
+        let [name, seed, _, error, ..] = result.as_slice() else {
+            panic!("{result:?}");
+        };
+        let eval = place
+            .train(&format!("eval --run runs/{name}-s{seed}"))
+            .is(0)
+            .json();
+        assert_eq!(
+            100.0 - eval["top1"].as_f64().unwrap(),
+            error.parse::<f64>().unwrap()
+        );
+    }
+    // A plain network of three blocks has one that keeps the shape, a residual one can lose all.
+    let deleted = rows(&place, "one-deleted");
+    let of = |name: &str| deleted.iter().filter(|row| row[0] == name).count();
+    assert_eq!((of("plain-8"), of("residual-8")), (2, 6));
+    assert!(place.path("runs/one-deleted.svg").is_file());
+}
+
+#[test]
+fn gradients_are_followed_along_paths() {
+    let place = study_of("paths");
+    let line = LINE.replace("degradation", "paths");
+    let said = place.train(&line).is(2);
+    assert!(
+        said.stderr.contains("`plain-8` has one path alone"),
+        "{}",
+        said.stderr
+    );
+    let both_residual = fs::read_to_string(place.path("study.toml")).unwrap();
+    place.write(
+        "study.toml",
+        both_residual.replace("model=plain8", "model=resnet8"),
+    );
+    let said = place.train(&line).is(2);
+    let same = "`plain-8` and `residual-8` do not differ";
+    assert!(said.stderr.contains(same), "{}", said.stderr);
+    let projected = "model={ name = 'resnet8', shortcut = 'B' }";
+    place.write(
+        "study.toml",
+        both_residual.replace("model=plain8", projected),
+    );
+    fs::remove_dir_all(place.path("runs")).unwrap();
+    place.train(&line).is(0);
+    let paths = rows(&place, "paths");
+    // Two names of two seeds, with paths through none to three blocks.
+    assert_eq!(paths.len(), 2 * 2 * 4);
+    for network in paths.chunks(4) {
+        let sum = |column: usize| {
+            let values = network
+                .iter()
+                .map(|row| row[column].parse::<f64>().unwrap());
+            values.sum::<f64>()
+        };
+        assert!(
+            (sum(3) - 1.0).abs() < 1e-9 && (sum(5) - 1.0).abs() < 1e-9,
+            "{network:?}"
+        );
+    }
+}
+
+#[test]
+fn layers_are_measured_one_by_one() {
+    let place = study_of("gradients");
+    let summary = place.train(&format!(
+        "{} --format json",
+        LINE.replace("degradation", "gradients")
+    ));
+    let summary = summary.is(0).json();
+    assert_eq!(summary["effects"][0]["unit"], "decades");
+    // Two networks of two seeds, drawn and trained, of 7 convolutions and a linear layer.
+    let gradients = rows(&place, "gradients");
+    assert_eq!(gradients.len(), 2 * 2 * 2 * 8);
+    for row in &gradients {
+        let size: f64 = row.last().unwrap().parse().unwrap();
+        assert!(size > 0.0 && size.is_finite(), "{row:?}");
+    }
+    let other = fs::read_to_string(place.path("study.toml")).unwrap();
+    place.write(
+        "study.toml",
+        other.replace(r#""gradients""#, r#""responses""#),
+    );
+    place.train(&LINE.replace("degradation", "responses")).is(0);
+    let responses = rows(&place, "responses");
+    assert_eq!(responses.len(), 2 * 2 * 7, "nothing was trained again");
+}
+
+#[test]
+fn every_study_that_is_built_in_can_be_priced() {
+    let place = Place::new();
+    for (name, kind) in [
+        ("degradation-minutes", "degradation"),
+        ("shortcuts-minutes", "shortcuts"),
+        ("lesion-minutes", "lesion"),
+        ("gradients-minutes", "gradients"),
+        ("responses-minutes", "responses"),
+    ] {
+        let line = format!("study {kind} --config studies/{name}.toml --seeds 1 --dry-run");
+        let said = place.train(&line).is(0);
+        assert!(said.stdout.contains("all"), "{}", said.stdout);
+    }
+    // Networks that were trained elsewhere cost no run; the file is the user's to bring.
+    for kind in ["lesion", "paths"] {
+        let line = format!("study {kind} --config studies/{kind}-resnet56.toml");
+        assert!(
+            place
+                .train(&format!("{line} --dry-run"))
+                .is(0)
+                .stderr
+                .is_empty()
+        );
+    }
+}

@@ -4,6 +4,7 @@
 //! Networks*. 2016, arXiv:1605.06431.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -21,8 +22,12 @@ thread_local! {
 #[derive(Default)]
 struct Journey {
     routes: Vec<Route>,
+    /// By place, the blocks of its stage that stand there in place of its own.
+    standing: BTreeMap<String, usize>,
     /// Residual blocks that were passed.
     passed: usize,
+    /// The block of a stage that was passed last.
+    last: Option<usize>,
 }
 
 /// Which way a residual block is taken.
@@ -48,6 +53,22 @@ pub struct Deletable {
     pub changes_shape: bool,
     /// Which residual block it is, if it is one.
     block: Option<usize>,
+    /// Which block of its stage it is, if it is one.
+    index: Option<usize>,
+}
+
+impl Deletable {
+    /// Whether the two can stand in each other's place: they are blocks of one stage, of one shape.
+    pub fn fits(&self, other: &Self) -> bool {
+        let stage = |part: &Self| {
+            let is_block = part.index.is_some() && !part.changes_shape;
+            part.place
+                .rsplit_once('.')
+                .map(|(stage, _)| stage.to_owned())
+                .filter(|_| is_block)
+        };
+        self != other && stage(self).is_some() && stage(self) == stage(other)
+    }
 }
 
 impl Model {
@@ -61,13 +82,15 @@ impl Model {
         let device = self.devices().into_iter().next().unwrap_or_default();
         let mut blocks = Blocks::default();
         trace::run(input, &device, |images| {
-            travel(Vec::new(), || self.forward_with(images, &mut blocks))
+            travel(Journey::default(), || {
+                self.forward_with(images, &mut blocks)
+            })
         });
-        let mut before: Option<&(Place, usize)> = None;
+        let mut before: Option<&(Place, usize, Option<usize>)> = None;
         let mut deletable = Vec::new();
         for seen in &blocks.0 {
-            let (place, passed) = seen;
-            if let Some((previous, passed_before)) = before {
+            let (place, passed, index) = seen;
+            if let Some((previous, passed_before, _)) = before {
                 let changes_shape = previous.shape != place.shape;
                 let block = (passed > passed_before).then_some(*passed_before);
                 if block.is_some() || !changes_shape {
@@ -75,6 +98,7 @@ impl Model {
                         place: place.name.clone(),
                         changes_shape,
                         block,
+                        index: *index,
                     });
                 }
             }
@@ -93,7 +117,7 @@ impl Model {
         let device = self.devices().into_iter().next().unwrap_or_default();
         let mut passed = 0;
         trace::run(input, &device, |images| {
-            passed = travel(Vec::new(), || self.forward(images)).1;
+            passed = travel(Journey::default(), || self.forward(images)).1;
         });
         passed
     }
@@ -112,18 +136,52 @@ impl Model {
             deleted: others.map(|part| part.place.as_str()).collect(),
             before: None,
         };
-        travel(routes, || self.forward_with(images, &mut bypass)).0
+        let journey = Journey {
+            routes,
+            ..Journey::default()
+        };
+        travel(journey, || self.forward_with(images, &mut bypass)).0
+    }
+
+    /// `[n, channels, h, w]` to `[n, classes]`, with blocks swapped pair after pair (section 4.3).
+    ///
+    /// # Panics
+    ///
+    /// Where two blocks do not [fit](Deletable::fits) in each other's place.
+    pub fn forward_swapped(&self, images: Tensor<4>, pairs: &[[&Deletable; 2]]) -> Tensor<2> {
+        let mut standing: BTreeMap<&str, usize> = BTreeMap::new();
+        for [one, other] in pairs {
+            assert!(one.fits(other), "{} and {}", one.place, other.place);
+            let [here, there] = [one, other].map(|part| {
+                let own = part.index.expect("what fits is a block of a stage");
+                standing.get(part.place.as_str()).copied().unwrap_or(own)
+            });
+            standing.insert(&one.place, there);
+            standing.insert(&other.place, here);
+        }
+        let standing = standing.into_iter();
+        let journey = Journey {
+            standing: standing
+                .map(|(place, index)| (place.to_owned(), index))
+                .collect(),
+            ..Journey::default()
+        };
+        travel(journey, || self.forward(images)).0
     }
 
     /// `[n, channels, h, w]` to `[n, classes]`, each residual block on its route, front to back; those
     /// beyond `routes` are taken as they are.
     pub fn forward_on(&self, images: Tensor<4>, routes: &[Route]) -> Tensor<2> {
-        travel(routes.to_vec(), || self.forward(images)).0
+        let journey = Journey {
+            routes: routes.to_vec(),
+            ..Journey::default()
+        };
+        travel(journey, || self.forward(images)).0
     }
 }
 
-/// Runs `forward` on these routes, and tells how many residual blocks it passed.
-fn travel<T>(routes: Vec<Route>, forward: impl FnOnce() -> T) -> (T, usize) {
+/// Runs `forward`, and tells how many residual blocks it passed.
+fn travel<T>(journey: Journey, forward: impl FnOnce() -> T) -> (T, usize) {
     /// Ends the journey even where the forward pass panics.
     struct Guard;
     impl Drop for Guard {
@@ -132,7 +190,7 @@ fn travel<T>(routes: Vec<Route>, forward: impl FnOnce() -> T) -> (T, usize) {
         }
     }
     let _guard = Guard;
-    JOURNEY.set(Some(Journey { routes, passed: 0 }));
+    JOURNEY.set(Some(journey));
     let result = forward();
     (result, passed())
 }
@@ -172,14 +230,30 @@ impl Route {
     }
 }
 
-/// Each tap, with the residual blocks that were passed before it.
+/// Which block of its stage stands where block `index` has its place.
+pub(crate) fn standing_at(place: &str, index: usize) -> usize {
+    JOURNEY.with_borrow_mut(|journey| {
+        let Some(journey) = journey else {
+            return index;
+        };
+        journey.last = Some(index);
+        journey.standing.get(place).copied().unwrap_or(index)
+    })
+}
+
+/// The block of a stage that was passed since this was asked last.
+fn take_last() -> Option<usize> {
+    JOURNEY.with_borrow_mut(|journey| journey.as_mut()?.last.take())
+}
+
+/// Each tap, with the residual blocks that were passed before it, and the block of a stage that it is behind.
 #[derive(Default)]
-struct Blocks(Vec<(Place, usize)>);
+struct Blocks(Vec<(Place, usize, Option<usize>)>);
 
 impl Tap for Blocks {
     fn at(&mut self, place: &str, x: Tensor<4>) -> Tensor<4> {
         let place = Place::of(place, &x);
-        self.0.push((place, passed()));
+        self.0.push((place, passed(), take_last()));
         x
     }
 }

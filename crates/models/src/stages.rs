@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::{Tap, gradient_checkpointing};
+use crate::{Tap, gradient_checkpointing, routes};
 
 /// What a stage repeats.
 pub(crate) trait Block: Module {
@@ -87,8 +87,9 @@ pub(crate) fn forward<B: Block + 'static>(
     tap: &mut impl Tap,
 ) -> Tensor<4> {
     for (stage, Stage { blocks }) in stages.iter().enumerate() {
-        for (index, block) in blocks.iter().enumerate() {
+        for index in 0..blocks.len() {
             let place = format!("stage{}.block{index}", first + stage);
+            let block = &blocks[routes::standing_at(&place, index)];
             x = tap.at(&place, gradient_checkpointing::block(block, x, B::forward));
         }
     }

@@ -156,3 +156,46 @@ fn gradients_of_all_paths_sum_to_the_gradient() {
         assert!((sum - whole).abs() < 1e-4 * largest, "{sum}, {whole}");
     }
 }
+
+#[test]
+fn blocks_are_swapped() {
+    let device = Device::flex();
+    let model = network("resnet20", &device);
+    let parts = model.deletable(INPUT);
+    let images = images(2, &device);
+    let whole = values(model.forward(images.clone()));
+    let [first, second, third, of_stage2] = [0, 1, 2, 4].map(|index| &parts[index]);
+    assert!(first.fits(second) && !first.fits(first));
+    assert!(
+        !first.fits(of_stage2) && !parts[3].fits(of_stage2),
+        "of other shapes"
+    );
+    let swapped = |pairs: &[[_; 2]]| values(model.forward_swapped(images.clone(), pairs));
+    assert_ne!(swapped(&[[first, second]]), whole);
+    assert_eq!(swapped(&[[first, second], [second, first]]), whole);
+    // Around in a circle, three times.
+    let circle = [[first, second], [second, third]];
+    assert_ne!(swapped(&circle), swapped(&[[first, second]]));
+    assert_eq!(swapped(&[circle, circle, circle].concat()), whole);
+    assert_eq!(values(model.forward(images.clone())), whole);
+}
+
+/// As the scores do, the responses know the running statistics alone: those of a network that was
+/// just drawn are those of its convolutions.
+#[test]
+fn layers_respond() {
+    let device = Device::flex();
+    let model = network("resnet20", &device);
+    let responses = model.responses(images(4, &device));
+    let names: Vec<&str> = responses
+        .iter()
+        .map(|response| response.layer.as_str())
+        .collect();
+    assert_eq!(names.len(), 19);
+    assert_eq!(names[..3], ["bn1", "layer1.0.bn1", "layer1.0.bn2"]);
+    // He's weights keep the variance of what is rectified: two times its own mean of squares.
+    for response in &responses[1..3] {
+        assert!((0.3..3.0).contains(&response.deviation), "{response:?}");
+    }
+    assert_eq!(responses, model.responses(images(4, &device)));
+}

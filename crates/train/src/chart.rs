@@ -19,7 +19,7 @@ const SIZE: (u32, u32) = (1000, 560);
 /// Room above the chart of a file for its title, and for a row of its legend.
 const TITLE: u32 = 50;
 const LEGEND_ROW: u32 = 34;
-const LEGEND_COLUMNS: usize = 3;
+const LEGEND_COLUMNS: usize = 4;
 /// How much a band covers of what lies behind it.
 const BAND: f64 = 0.2;
 
@@ -97,8 +97,6 @@ pub struct Caption<'a> {
     pub names: &'a [&'a str],
     /// Below the chart.
     pub x: &'a str,
-    /// Beside it.
-    pub y: &'a str,
 }
 
 impl Caption<'_> {
@@ -136,7 +134,7 @@ impl Chart {
         register_sans();
         let mut svg = String::new();
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        self.draw(&area, ["", ""])
+        self.draw(&area, "")
             .and_then(|()| area.present())
             .expect("drawing into memory succeeds");
         drop(area);
@@ -190,23 +188,19 @@ impl Chart {
             ))?;
             head.draw(&Text::new(*name, (x + 46, y), text(24)))?;
         }
-        self.draw(&chart, [caption.x, caption.y])?;
+        self.draw(&chart, caption.x)?;
         area.present()
     }
 
-    fn draw<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, Shift>,
-        [x_name, y_name]: [&str; 2],
-    ) -> Drawing<B> {
-        let room = |name: &str| if name.is_empty() { 0 } else { 34 };
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>, x_name: &str) -> Drawing<B> {
+        let room = if x_name.is_empty() { 0 } else { 34 };
         let x = Axis::across(&self.x);
         let y = Axis::upwards(&self.lines, self.scale);
         let mut chart = ChartBuilder::on(area)
             .margin_top(14)
             .margin_right(34)
-            .x_label_area_size(50 + room(x_name))
-            .y_label_area_size(92 + room(y_name))
+            .x_label_area_size(50 + room)
+            .y_label_area_size(92)
             .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()
@@ -216,7 +210,6 @@ impl Chart {
             .label_style(text(28))
             .axis_desc_style(text(26))
             .x_desc(x_name)
-            .y_desc(y_name)
             .draw()?;
         for line in &self.lines {
             let color = line.ink.color();
@@ -422,7 +415,6 @@ mod tests {
             title: "Training error",
             names: &["plain-20", "plain-56", "resnet-20", "resnet-56"],
             x: "steps",
-            y: "%",
         };
         let svg = chart.svg(caption);
         for said in ["Training error", "resnet-56", "steps"] {

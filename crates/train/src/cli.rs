@@ -181,7 +181,7 @@ pub enum Mode {
 }
 
 /// A network: a run's, or one by name.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct NetworkArgs {
     /// Folder of a run, which knows its network, dataset and preprocessing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present_any = ["model", "weights"])]

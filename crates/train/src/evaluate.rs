@@ -65,10 +65,23 @@ impl Outcome {
 ///
 /// Where an image cannot be read.
 pub fn evaluate(model: &Model, loader: &Loader, device: &Device) -> Result<Outcome, data::Error> {
+    evaluate_by(loader, device, |images| model.forward(images))
+}
+
+/// The same for whatever makes scores `[n, classes]` of images `[n, channels, height, width]`.
+///
+/// # Errors
+///
+/// Where an image cannot be read.
+pub fn evaluate_by(
+    loader: &Loader,
+    device: &Device,
+    forward: impl Fn(Tensor<4>) -> Tensor<2>,
+) -> Result<Outcome, data::Error> {
     let mut predictions = Vec::with_capacity(loader.images());
     for batch in loader.once() {
         let batch = batch?;
-        let scores = scores(model, images_of(&batch, device));
+        let scores = rows(forward(images_of(&batch, device)));
         let places = batch.indices.iter().zip(&batch.labels);
         for ((index, label), scores) in places.zip(scores) {
             predictions.push(judge(*index, *label, &softmax(&scores)));
@@ -79,7 +92,10 @@ pub fn evaluate(model: &Model, loader: &Loader, device: &Device) -> Result<Outco
 
 /// The scores of images `[n, channels, height, width]`, a row an image.
 pub fn scores(model: &Model, images: Tensor<4>) -> Vec<Vec<f32>> {
-    let logits = model.forward(images);
+    rows(model.forward(images))
+}
+
+fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, classes] = logits.dims();
     let logits: Vec<f32> = logits
         .into_data()

@@ -1,8 +1,16 @@
 //! The training loss.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use data::Batch;
 use kernels::cross_entropy;
 use models::Scores;
+
+/// The labels of a batch as a tensor `[n]`.
+pub fn labels_of(batch: &Batch, device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = batch.labels.iter().map(|label| *label as i64).collect();
+    let shape = [labels.len()];
+    Tensor::from_data(TensorData::new(labels, shape), device)
+}
 
 /// The loss of a network's scores, those of its auxiliary classifiers included.
 pub fn of_scores(scores: Scores, labels: &Tensor<1, Int>, smoothing: f64) -> Tensor<1> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor};
 use data::{Batch, Loader, Source};
 use models::{Model, gradient_checkpointing, noise, parameters};
 
@@ -147,7 +147,7 @@ impl Trainer<'_> {
         let mut told: Option<Update> = None;
         for (index, part) in (0..).zip(micro_batches(batch, self.plan.accumulate)) {
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
-            let labels = labels_of(&part, &device);
+            let labels = loss::labels_of(&part, &device);
             noise::start(self.plan.seed, self.state.step, index);
             let images = evaluate::images_of(&part, &device);
             let scores = gradient_checkpointing::run(self.plan.gradient_checkpointing, || {
@@ -370,12 +370,6 @@ fn micro_batches(batch: &Batch, count: usize) -> Vec<Batch> {
             }
         })
         .collect()
-}
-
-fn labels_of(batch: &Batch, device: &Device) -> Tensor<1, Int> {
-    let labels: Vec<i64> = batch.labels.iter().map(|label| *label as i64).collect();
-    let shape = [labels.len()];
-    Tensor::from_data(TensorData::new(labels, shape), device)
 }
 
 fn unreadable(error: data::Error) -> Error {

@@ -30,7 +30,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kernels::Finish;
 
-use crate::{Init, trace};
+use crate::{Init, responses, trace};
 
 /// A convolution without bias, followed by batch normalisation.
 #[derive(Module, Debug)]
@@ -62,12 +62,18 @@ impl ConvNorm {
 
     /// `relu(norm(conv(x)))`.
     pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward_relu(self.conv.forward(x))
+        self.norm.forward_relu(self.convolved(x))
     }
 
     /// `norm(conv(x))`, and what is to follow in the same pass over memory.
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
-        self.norm.forward_with(self.conv.forward(x), finish)
+        self.norm.forward_with(self.convolved(x), finish)
+    }
+
+    fn convolved(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.conv.forward(x);
+        responses::note(self.norm.weight.id, || self.norm.forward(x.clone()));
+        x
     }
 }
 

@@ -1,17 +1,28 @@
 //! `train study`: a question that is put to many networks.
 //!
-//! Runs what is missing, as `train reproduce` does, and writes what the runs say: figures, numbers and a page.
+//! Trains what is missing, as `train reproduce` does, looks into what was trained where the study wants that, and writes
+//! figures, numbers and a page.
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use data::{Loader, Source, Subset};
+
+use super::eval::{BATCH, WORKERS};
+use super::network::Network;
 use super::sweep::{self, Swept};
-use crate::cli::{Format, StudyArgs, TableFormat};
+use super::{data_dir, eval, start_threads};
+use crate::cli::{Format, NetworkArgs, Split, StudyArgs, TableFormat};
+use crate::device::{self, Choice};
 use crate::error::Error;
-use crate::lab::runs::Experiment;
-use crate::lab::study::{Findings, Study, training};
+use crate::lab::cost::Cost;
+use crate::lab::results::Results;
+use crate::lab::runs::{Entry, Experiment, State};
+use crate::lab::study::{self, Findings, Study, Subject, training};
 use crate::plan::Plan;
 use crate::streams::{print_line, say};
+use crate::{datasets, network, preprocess, start};
 
 /// Runs, and says what was found.
 pub fn run(arguments: &StudyArgs) -> Result<ExitCode, Error> {
@@ -28,14 +39,20 @@ pub fn run(arguments: &StudyArgs) -> Result<ExitCode, Error> {
     let Some(Swept { entries, ending }) = swept else {
         return Ok(ExitCode::SUCCESS);
     };
-    let findings = training::findings(&name, &study, &entries)?;
+    let findings = if study.study.is_of_training() {
+        training::findings(&name, &study, &entries)?
+    } else if ending == ExitCode::SUCCESS {
+        looked_into(&name, study, &entries, arguments)?
+    } else {
+        return Ok(ending);
+    };
     let page = findings.write(&folder)?;
     print(&findings, arguments.format)?;
     say(format_args!("report {}", page.display()));
     Ok(ending)
 }
 
-/// Checks before the first run that the experiments differ in the factor alone, as far as that is known.
+/// Checks before the first run that the experiments differ, and in the factor alone, as far as that is known.
 fn check(study: &Study, experiments: &[Experiment]) -> Result<(), Error> {
     let mut plans: Vec<(&str, Plan)> = Vec::new();
     for experiment in experiments {
@@ -43,7 +60,135 @@ fn check(study: &Study, experiments: &[Experiment]) -> Result<(), Error> {
             plans.push((&experiment.name, plan));
         }
     }
+    for (index, (name, plan)) in plans.iter().enumerate() {
+        let same = plans[..index]
+            .iter()
+            .find(|(_, other)| other.differences_beside(plan, &[]).is_empty());
+        if let Some((other, _)) = same {
+            return Err(Error::usage(format!(
+                "`{other}` and `{name}` do not differ"
+            )));
+        }
+    }
     training::check_factor(study, plans.iter().map(|(name, plan)| (*name, plan)))
+}
+
+/// What a look into the trained networks shows.
+fn looked_into(
+    name: &str,
+    study: Study,
+    entries: &[Entry],
+    arguments: &StudyArgs,
+) -> Result<Findings, Error> {
+    let chosen = device::choose(&arguments.sweep.machine.device)?;
+    start_threads(arguments.sweep.machine.threads);
+    let mut alarms = Vec::new();
+    let mut cost = Cost::default();
+    let mut subjects = Vec::new();
+    for experiment in &study.experiment {
+        cost = cost.plus(Results::of(&experiment.name, entries, &mut alarms).cost);
+        let mut ours: Vec<&Entry> = (entries.iter())
+            .filter(|entry| entry.experiment == experiment.name)
+            .filter(|entry| matches!(entry.run.state, State::Finished(_)))
+            .collect();
+        ours.sort_by_key(|entry| entry.run.plan.seed);
+        ours.dedup_by_key(|entry| entry.run.plan.seed);
+        for entry in ours {
+            subjects.push(of_run(entry, &study, arguments, &chosen)?);
+        }
+    }
+    for network in &study.network {
+        subjects.push(of_file(network, &study, arguments, &chosen)?);
+    }
+    if subjects.is_empty() {
+        return Err(
+            Error::failure("there is no network to look into").because("no run came to its end")
+        );
+    }
+    Ok(Findings {
+        name: name.to_owned(),
+        measured: study::measure(&study, &subjects)?,
+        study,
+        alarms,
+        cost,
+    })
+}
+
+fn of_run(
+    entry: &Entry,
+    study: &Study,
+    arguments: &StudyArgs,
+    device: &Choice,
+) -> Result<Subject, Error> {
+    let plan = &entry.run.plan;
+    let chosen = NetworkArgs {
+        run: Some(entry.run.folder.clone()),
+        ..NetworkArgs::default()
+    };
+    let dataset = eval::dataset(None, Some(plan))?;
+    let opened = datasets::open(&dataset, &data_dir(&arguments.sweep.data))?;
+    let network = Network::load(&chosen, Some(&opened), device)?;
+    let [train, test] = [Split::Train, Split::Test]
+        .map(|split| loader(eval::split(split, &opened, Some(plan))?, &network, study));
+    let facts = &plan.dataset.facts;
+    let architecture = network::architecture(&plan.model)
+        .map_err(|error| Error::failure("cannot draw the network again").because(error))?
+        .with_classes(facts.classes)
+        .with_channels(facts.size[0]);
+    Ok(Subject {
+        name: entry.experiment.clone(),
+        seed: Some(plan.seed),
+        drawn: Some(start::drawn(plan, &architecture, &device.device)),
+        model: network.model,
+        device: device.device.clone(),
+        train: train?,
+        test: test?,
+    })
+}
+
+fn of_file(
+    named: &study::Network,
+    study: &Study,
+    arguments: &StudyArgs,
+    device: &Choice,
+) -> Result<Subject, Error> {
+    let chosen = NetworkArgs {
+        model: named.model.clone(),
+        weights: Some(named.weights.clone()),
+        mean: named.mean.clone(),
+        std: named.std.clone(),
+        ..NetworkArgs::default()
+    };
+    let dataset = eval::dataset(Some(&named.dataset), None)?;
+    let opened = datasets::open(&dataset, &data_dir(&arguments.sweep.data))?;
+    let network = Network::load(&chosen, Some(&opened), device)?;
+    let [train, test] = [Split::Train, Split::Test]
+        .map(|split| loader(eval::split(split, &opened, None)?, &network, study));
+    Ok(Subject {
+        name: named.name.clone(),
+        seed: None,
+        drawn: None,
+        model: network.model,
+        device: device.device.clone(),
+        train: train?,
+        test: test?,
+    })
+}
+
+/// The images that a study looks at, in their order.
+fn loader(source: Source, network: &Network, study: &Study) -> Result<Loader, Error> {
+    let images = study.images.unwrap_or(usize::MAX).min(source.len());
+    let first = Subset::new(source, 0..images)
+        .map_err(|error| Error::failure("cannot divide the images").explained_by(error))?;
+    let loader = Loader::ordered(
+        Arc::new(first),
+        network.preprocessing.clone(),
+        BATCH,
+        WORKERS,
+    )
+    .map_err(preprocess::misfit)?;
+    network.check(loader.size())?;
+    Ok(loader)
 }
 
 fn print(findings: &Findings, format: Format) -> Result<(), Error> {

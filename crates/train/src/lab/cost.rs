@@ -41,7 +41,7 @@ impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "cost: {} images, {:.3} PFLOP, {:.1} hours",
+            "{} images, {:.3} PFLOP, {:.1} hours",
             grouped(self.images),
             self.petaflop,
             self.hours

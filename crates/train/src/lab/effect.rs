@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::statistics::{Interval, Sample};
 
+/// The unit of differences between percentages.
+pub const POINTS: &str = "points";
+
 /// A difference that someone expects to be positive.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Effect {
@@ -36,8 +39,13 @@ pub struct Side<'a> {
 }
 
 impl Effect {
-    /// The mean of the first minus that of the second, in points of percent, by Welch's test.
-    pub fn difference(says: &str, larger: &Side<'_>, smaller: &Side<'_>) -> Self {
+    /// The mean of the first minus that of the second, by Welch's test.
+    pub fn difference(
+        says: &str,
+        unit: &'static str,
+        larger: &Side<'_>,
+        smaller: &Side<'_>,
+    ) -> Self {
         let refused = (larger.diverged || smaller.diverged)
             .then(|| "some runs diverged, and have no error to compare".to_owned());
         let samples = larger.sample.zip(smaller.sample);
@@ -46,10 +54,28 @@ impl Effect {
             says: says.to_owned(),
             compared: format!("{} minus {}", larger.name, smaller.name),
             value: told.map(|(larger, smaller)| larger.mean - smaller.mean),
-            unit: "points",
+            unit,
             interval: told.and_then(|(larger, smaller)| larger.difference(&smaller)),
             n: told.map_or(0, |(larger, smaller)| larger.n.min(smaller.n)),
             refused,
+        }
+    }
+
+    /// A difference that each value of `sample` is, by Student's t.
+    pub fn of_sample(
+        says: &str,
+        compared: &str,
+        unit: &'static str,
+        sample: Option<Sample>,
+    ) -> Self {
+        Self {
+            says: says.to_owned(),
+            compared: compared.to_owned(),
+            value: sample.map(|sample| sample.mean),
+            unit,
+            interval: sample.and_then(|sample| sample.interval()),
+            n: sample.map_or(0, |sample| sample.n),
+            refused: None,
         }
     }
 }

@@ -38,6 +38,28 @@ pub struct Series {
     pub marked: bool,
 }
 
+impl Series {
+    /// The mean of curves over the same x, as far as the shortest of them reaches, with their range.
+    pub fn averaged(name: &str, curves: &[Vec<(f64, f64)>], marked: bool) -> Self {
+        let length = curves.iter().map(Vec::len).min().unwrap_or(0);
+        let mut points = Vec::with_capacity(length);
+        let mut band = Vec::with_capacity(length);
+        for index in 0..length {
+            let values = || curves.iter().map(|curve| curve[index].1);
+            let mean = values().sum::<f64>() / curves.len() as f64;
+            points.push((curves[0][index].0, mean));
+            let low = values().fold(f64::INFINITY, f64::min);
+            band.push((low, values().fold(f64::NEG_INFINITY, f64::max)));
+        }
+        Self {
+            name: name.to_owned(),
+            points,
+            band: if curves.len() > 1 { band } else { Vec::new() },
+            marked,
+        }
+    }
+}
+
 impl Figure {
     /// Whether there is something to draw.
     pub fn has_points(&self) -> bool {
@@ -51,12 +73,14 @@ impl Figure {
 
     /// As a file.
     pub fn svg(&self) -> String {
-        self.chart().svg(self.caption(&self.names()))
+        self.chart()
+            .svg(self.caption(&self.heading(), &self.names()))
     }
 
     /// As a file.
     pub fn png(&self) -> Vec<u8> {
-        self.chart().png(self.caption(&self.names()))
+        self.chart()
+            .png(self.caption(&self.heading(), &self.names()))
     }
 
     fn chart(&self) -> Chart {
@@ -79,12 +103,15 @@ impl Figure {
             .collect()
     }
 
-    fn caption<'a>(&'a self, names: &'a [&'a str]) -> Caption<'a> {
+    fn heading(&self) -> String {
+        format!("{}, {}", self.title, self.y)
+    }
+
+    fn caption<'a>(&'a self, title: &'a str, names: &'a [&'a str]) -> Caption<'a> {
         Caption {
-            title: self.title,
+            title,
             names,
             x: self.x,
-            y: self.y,
         }
     }
 }

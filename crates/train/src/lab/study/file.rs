@@ -1,6 +1,7 @@
 //! What a study asks: `configs/studies/*.toml`.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -10,7 +11,9 @@ use crate::decode::decode;
 use crate::document::Node;
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::lab::effect::{self, Side};
 use crate::lab::runs;
+use crate::lab::statistics::Sample;
 use crate::suggest;
 
 /// A study.
@@ -27,19 +30,40 @@ pub struct Study {
     #[serde(default)]
     pub departs: Vec<String>,
     /// The recipe of all experiments, as for `--config`.
-    pub recipe: String,
+    #[serde(default)]
+    pub recipe: Option<String>,
     /// Keys of it that all experiments change, as for `--set`.
     #[serde(default)]
     pub set: Vec<String>,
     /// Runs of each experiment.
+    #[serde(default = "one")]
     pub seeds: usize,
     /// Keys of the plan in which the experiments may differ from each other.
+    #[serde(default)]
     pub factor: Vec<String>,
-    /// What is compared.
+    /// What is trained, and compared.
+    #[serde(default)]
     pub experiment: Vec<Experiment>,
+    /// What was trained elsewhere, and is looked into beside the experiments.
+    #[serde(default)]
+    pub network: Vec<Network>,
     /// What is expected.
     #[serde(default)]
     pub effect: Vec<Effect>,
+    /// Images that each measurement is made on, the first of their split; without it, all.
+    #[serde(default)]
+    pub images: Option<usize>,
+    /// Random draws of each kind.
+    #[serde(default = "ten")]
+    pub samples: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn ten() -> usize {
+    10
 }
 
 /// What is done in a study.
@@ -50,6 +74,21 @@ pub enum Kind {
     Degradation,
     /// Shortcuts of several kinds are trained: which of them help?
     Shortcuts,
+    /// Blocks of trained networks are deleted and swapped: what are they worth?
+    Lesion,
+    /// Gradients are followed along single paths: which paths do they come from?
+    Paths,
+    /// Gradients are measured layer by layer: do they reach the first?
+    Gradients,
+    /// What layers put out is measured: how much does each of them change?
+    Responses,
+}
+
+impl Kind {
+    /// Whether it is about what is trained, not about networks that are.
+    pub fn is_of_training(self) -> bool {
+        matches!(self, Self::Degradation | Self::Shortcuts)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -76,16 +115,37 @@ pub struct Experiment {
     pub set: Vec<String>,
 }
 
-/// One experiment's error minus another's.
+/// A network that was trained elsewhere.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// What figures and tables call it.
+    pub name: String,
+    /// As for `--model`; without it, what the file says.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// As for `--weights`.
+    pub weights: PathBuf,
+    /// As for `--dataset`.
+    pub dataset: String,
+    /// As for `--mean`.
+    #[serde(default)]
+    pub mean: Vec<f64>,
+    /// As for `--std`.
+    #[serde(default)]
+    pub std: Vec<f64>,
+}
+
+/// One experiment's figure minus another's.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Effect {
     /// What is expected.
     pub says: String,
-    /// Which error.
+    /// Which error, in a study of training.
     #[serde(default)]
     pub of: Measure,
-    /// The experiment with the larger error.
+    /// The experiment or network with the larger figure.
     pub worse: String,
     /// The one with the smaller.
     pub better: String,
@@ -134,11 +194,10 @@ impl Study {
         let parse = || -> Result<Self, Fault> {
             let document = Node::parse(&file.text)?;
             let study: Self = decode(&document)?;
-            check(&study).map_err(|(path, fault)| {
-                let origin = document.origin_of(&path);
-                fault.at(&path, origin)
-            })?;
-            Ok(study)
+            match study.wrong() {
+                Some((path, fault)) => Err(fault.at(&path, document.origin_of(&path))),
+                None => Ok(study),
+            }
         };
         parse().map_err(|fault| {
             Error::usage(format!("cannot use study `{}`", file.shown)).explained_by(fault)
@@ -149,49 +208,95 @@ impl Study {
     pub fn experiments(&self) -> Vec<runs::Experiment> {
         let experiment = |one: &Experiment| runs::Experiment {
             name: one.name.clone(),
-            recipe: self.recipe.clone(),
+            recipe: self.recipe.clone().unwrap_or_default(),
             set: [self.set.clone(), one.set.clone()].concat(),
         };
         self.experiment.iter().map(experiment).collect()
     }
-}
 
-/// The key that is wrong, and why.
-fn check(study: &Study) -> Result<(), (String, Fault)> {
-    let names: Vec<&str> = (study.experiment.iter())
-        .map(|one| one.name.as_str())
-        .collect();
-    if study.seeds == 0 {
-        return Err((
-            "seeds".into(),
-            Fault::invalid("expected at least 1, found 0"),
-        ));
+    /// The experiments and networks, by name.
+    pub fn names(&self) -> Vec<&str> {
+        let experiments = self.experiment.iter().map(|one| one.name.as_str());
+        let networks = self.network.iter().map(|one| one.name.as_str());
+        experiments.chain(networks).collect()
     }
-    for (index, experiment) in study.experiment.iter().enumerate() {
-        let path = || format!("experiment.{index}.name");
-        if !is_folder_name(&experiment.name) {
-            let what = "expected letters, digits, `-`, `_` and `.`: it names folders";
-            return Err((
-                path(),
-                Fault::invalid(format!("{what}, found `{}`", experiment.name)),
-            ));
-        }
-        if names[..index].contains(&experiment.name.as_str()) {
-            let what = format!("`{}` is another experiment's name", experiment.name);
-            return Err((path(), Fault::invalid(what)));
-        }
+
+    /// The effects that it expects, of figures in this unit.
+    pub fn differences(
+        &self,
+        unit: &'static str,
+        figure: impl Fn(&str) -> Option<Sample>,
+    ) -> Vec<effect::Effect> {
+        let effect = |effect: &Effect| {
+            let [worse, better] = [&effect.worse, &effect.better].map(|name| Side {
+                name,
+                sample: figure(name),
+                diverged: false,
+            });
+            effect::Effect::difference(&effect.says, unit, &worse, &better)
+        };
+        self.effect.iter().map(effect).collect()
     }
-    for (index, effect) in study.effect.iter().enumerate() {
-        for (key, name) in [("worse", &effect.worse), ("better", &effect.better)] {
-            if !names.contains(&name.as_str()) {
-                let what = format!("there is no experiment `{name}`");
-                let hint = suggest::hint(name, names.iter().copied()).unwrap_or_default();
-                let fault = Fault::invalid(what).with_hint(hint);
-                return Err((format!("effect.{index}.{key}"), fault));
+
+    /// The path of the key that is wrong, and why.
+    fn wrong(&self) -> Option<(String, Fault)> {
+        let invalid = |path: &str, what: &str| Some((path.to_owned(), Fault::invalid(what)));
+        if self.seeds == 0 {
+            return invalid("seeds", "expected at least 1, found 0");
+        }
+        if self.samples == 0 {
+            return invalid("samples", "expected at least 1, found 0");
+        }
+        if self.images == Some(0) {
+            return invalid("images", "expected at least 1, found 0");
+        }
+        if self.names().is_empty() {
+            return invalid(
+                "study",
+                "expected an `[[experiment]]` or a `[[network]]`, found none",
+            );
+        }
+        if self.recipe.is_none() && !self.experiment.is_empty() {
+            return invalid("experiment", "experiments need a `recipe`");
+        }
+        if self.study.is_of_training() && !self.network.is_empty() {
+            return invalid("network", "a study of training has experiments alone");
+        }
+        self.wrong_name().or_else(|| self.wrong_effect())
+    }
+
+    fn wrong_name(&self) -> Option<(String, Fault)> {
+        let names = self.names();
+        for (index, name) in names.iter().enumerate() {
+            let path = match index.checked_sub(self.experiment.len()) {
+                None => format!("experiment.{index}.name"),
+                Some(index) => format!("network.{index}.name"),
+            };
+            if !is_folder_name(name) {
+                let expected = "expected letters, digits, `-`, `_` and `.`: it names folders";
+                return Some((path, Fault::invalid(format!("{expected}, found `{name}`"))));
+            }
+            if names[..index].contains(name) {
+                return Some((path, Fault::invalid(format!("`{name}` is there twice"))));
             }
         }
+        None
     }
-    Ok(())
+
+    fn wrong_effect(&self) -> Option<(String, Fault)> {
+        let names = self.names();
+        for (index, effect) in self.effect.iter().enumerate() {
+            for (key, name) in [("worse", &effect.worse), ("better", &effect.better)] {
+                if !names.contains(&name.as_str()) {
+                    let what = format!("there is no experiment `{name}`");
+                    let hint = suggest::hint(name, names.iter().copied()).unwrap_or_default();
+                    let fault = Fault::invalid(what).with_hint(hint);
+                    return Some((format!("effect.{index}.{key}"), fault));
+                }
+            }
+        }
+        None
+    }
 }
 
 fn is_folder_name(name: &str) -> bool {

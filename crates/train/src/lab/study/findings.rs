@@ -19,15 +19,22 @@ pub struct Findings {
     /// What was asked.
     pub study: Study,
     /// The answers.
-    pub effects: Vec<Effect>,
-    /// In figures.
-    pub figures: Vec<Figure>,
-    /// In numbers.
-    pub grids: Vec<Grid>,
+    pub measured: Measured,
     /// What the reader has to know before believing any of it.
     pub alarms: Vec<String>,
     /// Of the runs.
     pub cost: Cost,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// What is larger than what.
+    pub effects: Vec<Effect>,
+    /// In pictures.
+    pub figures: Vec<Figure>,
+    /// In numbers.
+    pub grids: Vec<Grid>,
 }
 
 /// Numbers in rows and columns.
@@ -183,7 +190,12 @@ impl Findings {
             study: self.study.study.to_string(),
             name: &self.name,
             title: &self.study.title,
-            effects: self.effects.iter().map(SummarizedEffect::of).collect(),
+            effects: self
+                .measured
+                .effects
+                .iter()
+                .map(SummarizedEffect::of)
+                .collect(),
             departs: &self.study.departs,
             alarms: &self.alarms,
             cost: self.cost,
@@ -197,16 +209,16 @@ impl Findings {
         for departure in &self.study.departs {
             text += &format!("departs: {departure}\n");
         }
-        for grid in &self.grids {
+        for grid in &self.measured.grids {
             if let Some(title) = &grid.title {
                 text += &format!("\n{title}\n{}", grid.text());
             }
         }
         text += "\n";
-        for effect in &self.effects {
+        for effect in &self.measured.effects {
             text += &format!("{effect}\n");
         }
-        text += &format!("{}\n", self.cost);
+        text += &format!("cost: {}\n", self.cost);
         for alarm in &self.alarms {
             text += &format!("ALARM: {alarm}\n");
         }
@@ -227,10 +239,15 @@ impl Findings {
         fs::create_dir_all(folder).map_err(|error| {
             Error::failure(format!("cannot create `{}`", folder.display())).because(error)
         })?;
-        for grid in &self.grids {
+        for grid in &self.measured.grids {
             write(format!("{}.csv", grid.name), &grid.csv())?;
         }
-        for figure in self.figures.iter().filter(|figure| figure.has_points()) {
+        for figure in self
+            .measured
+            .figures
+            .iter()
+            .filter(|figure| figure.has_points())
+        {
             write(format!("{}.svg", figure.name), figure.svg().as_bytes())?;
             write(format!("{}.png", figure.name), &figure.png())?;
         }

@@ -3,9 +3,35 @@
 mod figure;
 mod file;
 mod findings;
+mod layers;
+mod lesion;
 mod page;
+mod paths;
+mod subject;
 pub mod training;
 
 pub use figure::{Figure, Series};
-pub use file::{Kind, Study};
-pub use findings::{Cell, Findings, Grid};
+pub use file::{Kind, Network, Study};
+pub use findings::{Cell, Findings, Grid, Measured};
+pub use subject::Subject;
+
+use crate::error::Error;
+
+/// Looks into trained networks, as a study of that kind does.
+///
+/// # Errors
+///
+/// With exit code 1, where an image cannot be read; with 2, where a network is not one for this study.
+///
+/// # Panics
+///
+/// For a study of training.
+pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
+    match study.study {
+        Kind::Lesion => lesion::measure(study, subjects),
+        Kind::Paths => paths::measure(study, subjects),
+        Kind::Gradients => layers::gradients(study, subjects),
+        Kind::Responses => layers::responses(study, subjects),
+        Kind::Degradation | Kind::Shortcuts => panic!("a study of training looks into no network"),
+    }
+}

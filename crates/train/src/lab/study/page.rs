@@ -22,16 +22,18 @@ pub fn page(findings: &Findings) -> String {
         }
         section {
             h2 { "Findings" }
-            ul { @for effect in &findings.effects { li { (effect) } } }
+            @if findings.measured.effects.is_empty() { p { "The study expects nothing: see the figures." } }
+            ul { @for effect in &findings.measured.effects { li { (effect) } } }
             p.quiet {
-                "In brackets: 95 % intervals of the differences of means, by Welch's test over independent runs. One run has none."
+                "In brackets: 95 % intervals over independent runs, of differences of means by Welch's test, else by Student's t. \
+                 One run has none."
             }
         }
         section {
             h2 { "Figures" }
-            div.charts { @for figure in &findings.figures { (drawn(figure)) } }
+            div.charts { @for figure in &findings.measured.figures { (drawn(figure)) } }
         }
-        @for grid in &findings.grids { (tabled(grid)) }
+        @for grid in &findings.measured.grids { (tabled(grid)) }
         @if !study.departs.is_empty() {
             section {
                 h2 { "Where this departs from the paper" }

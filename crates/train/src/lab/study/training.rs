@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::file::{Measure, Study};
-use super::{Cell, Figure, Findings, Grid, Series};
+use super::{Cell, Figure, Findings, Grid, Measured, Series};
 use crate::chart::Scale;
 use crate::error::Error;
 use crate::journal::{self, Event};
 use crate::lab::cost::Cost;
-use crate::lab::effect::{Effect, Side};
+use crate::lab::effect::{Effect, POINTS, Side};
 use crate::lab::results::{Results, check_data};
 use crate::lab::runs::{Entry, State};
 use crate::lab::statistics::Sample;
@@ -18,7 +18,7 @@ use crate::suggest::listed;
 use crate::train::TEST;
 
 /// Points of a training curve: logged steps that are neighbours are drawn as their mean.
-const POINTS: usize = 60;
+const CURVE_POINTS: usize = 60;
 
 /// What the runs say.
 ///
@@ -46,9 +46,11 @@ pub fn findings(name: &str, study: &Study, entries: &[Entry]) -> Result<Findings
     Ok(Findings {
         name: name.to_owned(),
         study: study.clone(),
-        effects: effects(study, &arms),
-        figures: figures(study, &arms, &runs),
-        grids: vec![results(&arms), seeds(&arms), curves(&runs)],
+        measured: Measured {
+            effects: effects(study, &arms),
+            figures: figures(study, &arms, &runs),
+            grids: vec![results(&arms), seeds(&arms), curves(&runs)],
+        },
         alarms,
         cost: cost.fold(Cost::default(), Cost::plus),
     })
@@ -109,7 +111,7 @@ fn effects(study: &Study, arms: &[Arm<'_>]) -> Vec<Effect> {
     let effect = |effect: &super::file::Effect| {
         let [worse, better] = [&effect.worse, &effect.better].map(|name| side(name, effect.of));
         let says = format!("{} ({} error)", effect.says, effect.of);
-        Effect::difference(&says, &worse, &better)
+        Effect::difference(&says, POINTS, &worse, &better)
     };
     study.effect.iter().map(effect).collect()
 }
@@ -172,7 +174,10 @@ fn figures(study: &Study, arms: &[Arm<'_>], runs: &[Traced<'_>]) -> Vec<Figure> 
         range: 0.0..steps,
         scale: Scale::Zero,
         series: (arms.iter())
-            .map(|arm| averaged(arm.name, runs, curve, marked))
+            .map(|arm| {
+                let ours = runs.iter().filter(|run| run.experiment == arm.name);
+                Series::averaged(arm.name, &ours.map(curve).collect::<Vec<_>>(), marked)
+            })
             .collect(),
         reading,
     };
@@ -219,39 +224,12 @@ fn in_numbers(points: &[(u64, f64)]) -> Curve {
 
 /// Neighbours as their mean, at the last of their steps.
 fn thinned(points: &[(u64, f64)]) -> Curve {
-    let each = points.len().div_ceil(POINTS).max(1);
+    let each = points.len().div_ceil(CURVE_POINTS).max(1);
     let mean = |chunk: &[(u64, f64)]| {
         let sum: f64 = chunk.iter().map(|point| point.1).sum();
         (chunk[chunk.len() - 1].0 as f64, sum / chunk.len() as f64)
     };
     points.chunks(each).map(mean).collect()
-}
-
-/// The mean of the curves of an experiment's seeds, with their range.
-fn averaged(
-    experiment: &str,
-    runs: &[Traced<'_>],
-    curve: fn(&Traced<'_>) -> Curve,
-    marked: bool,
-) -> Series {
-    let ours = runs.iter().filter(|run| run.experiment == experiment);
-    let curves: Vec<Curve> = ours.map(curve).collect();
-    let length = curves.iter().map(Vec::len).min().unwrap_or(0);
-    let mut points = Vec::with_capacity(length);
-    let mut band = Vec::with_capacity(length);
-    for index in 0..length {
-        let values = || curves.iter().map(|curve| curve[index].1);
-        let mean = values().sum::<f64>() / curves.len() as f64;
-        points.push((curves[0][index].0, mean));
-        let low = values().fold(f64::INFINITY, f64::min);
-        band.push((low, values().fold(f64::NEG_INFINITY, f64::max)));
-    }
-    Series {
-        name: experiment.to_owned(),
-        points,
-        band: if curves.len() > 1 { band } else { Vec::new() },
-        marked,
-    }
 }
 
 fn over_depth(

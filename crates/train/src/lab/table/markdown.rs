@@ -26,7 +26,7 @@ pub fn markdown(table: &Table) -> String {
         lines.push(format!("- {effect}"));
     }
     lines.push(String::new());
-    lines.push(format!("{}.", table.cost()));
+    lines.push(format!("Cost: {}.", table.cost()));
     lines.extend((table.alarms.iter()).map(|alarm| format!("\n**Alarm:** {alarm}")));
     lines.join("\n") + "\n"
 }

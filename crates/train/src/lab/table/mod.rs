@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::cost::Cost;
-use super::effect::{Effect, Side};
+use super::effect::{Effect, POINTS, Side};
 use super::results::{Results, check_data};
 use super::runs::Entry;
 use super::statistics::{Interval, Sample};
@@ -200,5 +200,5 @@ fn effect(effect: &targets::Effect, rows: &[Row]) -> Option<Effect> {
         })
     };
     let (worse, better) = (side(&effect.worse)?, side(&effect.better)?);
-    Some(Effect::difference(&effect.says, &worse, &better))
+    Some(Effect::difference(&effect.says, POINTS, &worse, &better))
 }

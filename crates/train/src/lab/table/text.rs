@@ -45,7 +45,7 @@ pub fn text(table: &Table) -> String {
         line(&effect.to_string());
     }
     line("");
-    line(&table.cost().to_string());
+    line(&format!("cost: {}", table.cost()));
     for alarm in &table.alarms {
         line(&format!("ALARM: {alarm}"));
     }
