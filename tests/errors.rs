@@ -77,6 +77,11 @@ fn what_is_typed_wrong() {
     let effect = lesion.find("effect").expect("the study has one");
     let stranger = r#"network = [{ name = "../x", weights = "x.pth", dataset = "digits" }]"#;
     place.write("strangers.toml", format!("{}{stranger}", &lesion[..effect]));
+    let compare = STUDY.replace("degradation", "compare");
+    place.write(
+        "compared.toml",
+        format!("models = [\"lenet5\", \"resnt20\"]{compare}"),
+    );
     place.write("twins.toml", lesion.replace("plain-8", "residual-8"));
     place.write("configs/first/twin.toml", SMALL);
     place.write("configs/second/twin.toml", SMALL);
@@ -116,6 +121,7 @@ fn what_is_typed_wrong() {
             "study degrade --config small-study.toml",
             "study lesion --config strangers.toml",
             "study lesion --config twins.toml",
+            "study compare --config compared.toml",
             "reproduce mine --targets nothing.toml",
             "reproduce mine --targets small.toml",
             "--config small.toml --set checkpoint.keep=0",

@@ -278,6 +278,8 @@ fn every_study_that_is_built_in_can_be_priced() {
         let said = place.train(&line).is(0);
         assert!(said.stdout.contains("all"), "{}", said.stdout);
     }
+    let said = place.train("study compare --config studies/compare-imagenet.toml --dry-run");
+    assert!(said.is(0).stdout.contains("all"), "nothing is trained");
     // Networks that were trained elsewhere cost no run; the file is the user's to bring.
     for kind in ["lesion", "paths"] {
         let line = format!("study {kind} --config studies/{kind}-resnet56.toml");
@@ -289,4 +291,32 @@ fn every_study_that_is_built_in_can_be_priced() {
                 .is_empty()
         );
     }
+}
+
+#[test]
+fn networks_are_measured_beside_each_other() {
+    let place = study_of("compare");
+    let study = fs::read_to_string(place.path("study.toml")).unwrap();
+    let effect = study.find("[[effect]]").unwrap();
+    let models = r#"factor = ["model"]
+models = ["lenet5", "resnet20"]"#;
+    place.write(
+        "study.toml",
+        study[..effect].replace(r#"factor = ["model"]"#, models),
+    );
+    place.train(&LINE.replace("degradation", "compare")).is(0);
+    let results = rows(&place, "results");
+    let names: Vec<&str> = results.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(names, ["lenet5", "resnet20", "plain-8", "residual-8"]);
+    for row in &results {
+        let speed: f64 = row[6].parse().unwrap();
+        assert!(speed > 0.0, "{row:?}");
+    }
+    // LeNet-5 has no published figure here; those of ours are 100 less the mean error.
+    assert_eq!(
+        (results[0][2].as_str(), results[1][2].as_str()),
+        ("", "91.25")
+    );
+    assert_eq!(results[2][11], "2 of ours on digits");
+    assert!(place.path("runs/accuracy-by-operations.svg").is_file());
 }

@@ -20,6 +20,8 @@ const SIZE: (u32, u32) = (1000, 560);
 const TITLE: u32 = 50;
 const LEGEND_ROW: u32 = 34;
 const LEGEND_COLUMNS: usize = 4;
+/// The radius of a point that is marked.
+pub const MARK: u32 = 5;
 /// How much a band covers of what lies behind it.
 const BAND: f64 = 0.2;
 
@@ -64,8 +66,10 @@ pub struct Line {
     pub band: Vec<(f64, f64)>,
     /// The colour.
     pub ink: Ink,
-    /// Whether each point is marked.
-    pub marked: bool,
+    /// Of the mark of each point; 0 is none.
+    pub radius: u32,
+    /// Beside the last point.
+    pub label: Option<String>,
 }
 
 /// The vertical axis.
@@ -75,6 +79,17 @@ pub enum Scale {
     Zero,
     /// Logarithmic where values are positive and spread over more than a factor of ten, else from zero.
     Spread,
+    /// From the lowest value.
+    Lowest,
+}
+
+/// The horizontal axis, from the lowest to the highest x.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Across {
+    /// Equal steps are differences.
+    Linear(Range<f64>),
+    /// Equal steps are factors; of positive x.
+    Logarithmic(Range<f64>),
 }
 
 /// What is drawn.
@@ -82,8 +97,8 @@ pub enum Scale {
 pub struct Chart {
     /// Every coordinate finite, and some line with a point.
     pub lines: Vec<Line>,
-    /// Lowest and highest x.
-    pub x: Range<f64>,
+    /// Of x.
+    pub x: Across,
     /// Of y.
     pub scale: Scale,
 }
@@ -220,12 +235,20 @@ impl Chart {
                 line.points.iter().copied(),
                 color.stroke_width(3),
             ))?;
-            if line.marked {
-                chart.draw_series(
-                    line.points
-                        .iter()
-                        .map(|&point| Circle::new(point, 5, color.filled())),
-                )?;
+            if line.radius > 0 {
+                // Large marks lie over each other.
+                let mark = if line.radius > MARK {
+                    color.mix(0.5).filled()
+                } else {
+                    color.filled()
+                };
+                let circle = |&point| Circle::new(point, line.radius, mark);
+                chart.draw_series(line.points.iter().map(circle))?;
+            }
+            if let (Some(label), Some(&point)) = (&line.label, line.points.last()) {
+                let beside = (line.radius as i32 + 4, -10);
+                let label = Text::new(label.clone(), beside, text(20));
+                chart.draw_series([EmptyElement::at(point) + label])?;
             }
         }
         Ok(())
@@ -251,14 +274,18 @@ struct Axis {
 }
 
 impl Axis {
-    fn across(x: &Range<f64>) -> Self {
-        let low = x.start;
-        let high = x.end.max(low + 1.0);
-        Self {
-            low,
-            high,
-            ticks: ticks(low, high, 6).0,
-            logarithmic: false,
+    fn across(x: &Across) -> Self {
+        match x {
+            Across::Linear(x) => {
+                let (low, high) = (x.start, x.end.max(x.start + 1.0));
+                Self {
+                    low,
+                    high,
+                    ticks: ticks(low, high, 6).0,
+                    logarithmic: false,
+                }
+            }
+            Across::Logarithmic(x) => Self::logarithmic(x.start, x.end),
         }
     }
 
@@ -278,7 +305,19 @@ impl Axis {
         if scale == Scale::Spread && lowest > 0.0 && highest / lowest > 10.0 {
             Self::logarithmic(lowest, highest)
         } else {
-            Self::linear(lowest.min(0.0), if highest > 0.0 { highest } else { 1.0 })
+            let lowest = if scale == Scale::Lowest {
+                lowest
+            } else {
+                lowest.min(0.0)
+            };
+            Self::linear(
+                lowest,
+                if highest > lowest {
+                    highest
+                } else {
+                    lowest + 1.0
+                },
+            )
         }
     }
 
@@ -395,14 +434,15 @@ mod tests {
             points: points.to_vec(),
             band: Vec::new(),
             ink: Ink::Series(0),
-            marked: false,
+            radius: 0,
+            label: None,
         }
     }
 
     fn chart(lines: Vec<Line>) -> Chart {
         Chart {
             lines,
-            x: 0.0..9.0,
+            x: Across::Linear(0.0..9.0),
             scale: Scale::Zero,
         }
     }
@@ -433,7 +473,7 @@ mod tests {
             .map(|rank| Line {
                 band: vec![(0.5, 1.5), (1.0, 3.0)],
                 ink: Ink::Series(rank),
-                marked: true,
+                radius: MARK,
                 ..line(&[(0.0, 1.0), (9.0, 2.0)])
             })
             .collect();

@@ -117,7 +117,7 @@ pub struct MachineArgs {
 }
 
 /// What a named network is made for.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ShapeArgs {
     /// Classes, in place of the paper's
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]

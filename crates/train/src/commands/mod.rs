@@ -3,6 +3,7 @@
 mod bench;
 mod blueprint;
 mod check;
+mod compare;
 mod convert;
 mod dense;
 mod describe;
@@ -11,6 +12,7 @@ mod features;
 mod fetch;
 mod interrupt;
 mod list;
+mod measure;
 mod network;
 mod predict;
 mod price;

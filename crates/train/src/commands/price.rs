@@ -1,17 +1,17 @@
 //! What runs would take here, foretold by a few steps of each network.
 
 use std::collections::HashMap;
-use std::process::Command;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::measure::{Request, measure};
+use super::print_json;
 use super::run::cropped;
 use super::sweep::{multiply_adds, planned};
-use super::{cores, print_json};
 use crate::cli::{SweepArgs, TableFormat};
 use crate::error::Error;
 use crate::lab::cost::Cost;
-use crate::lab::runs::{self, Job};
+use crate::lab::runs::Job;
 use crate::plan::Plan;
 use crate::progress::grouped;
 use crate::streams::print_line;
@@ -65,35 +65,18 @@ fn unpriced(job: &Job) -> Error {
 
 /// Of a few training steps in a process of their own.
 fn images_per_second(plan: &Plan, arguments: &SweepArgs) -> Result<f64, Error> {
-    #[derive(Deserialize)]
-    struct Measured {
-        images_per_second: f64,
-    }
-    let unmeasured = || Error::failure(format!("cannot measure `{}`", plan.model.name));
     let [channels, height, width] = plan.dataset.facts.size;
     let [side, _] = cropped(&plan.augment.train, [height, width]);
-    let batch = (MEASURED_VALUES / (channels * side * side)).clamp(1, plan.batch);
-    let program = runs::program().map_err(|error| unmeasured().because(error))?;
-    let mut bench = Command::new(program);
-    bench.args(["bench", "--format", "json", "--model", &plan.model.name]);
-    for (flag, value) in [
-        ("--batch", batch),
-        ("--size", side),
-        ("--channels", channels),
-        ("--classes", plan.dataset.facts.classes),
-        ("--steps", MEASURED_STEPS),
-        ("--threads", arguments.machine.threads.unwrap_or_else(cores)),
-    ] {
-        bench.args([flag, &value.to_string()]);
-    }
-    bench.args(["--device", &arguments.machine.device]);
-    let output = bench
-        .output()
-        .map_err(|error| unmeasured().because(error))?;
-    let measured: Measured = serde_json::from_slice(&output.stdout).map_err(|_| {
-        unmeasured().because(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    })?;
-    Ok(measured.images_per_second)
+    let values = channels * side * side;
+    let request = Request {
+        model: &plan.model.name,
+        mode: "train",
+        input: [channels, side, side],
+        classes: plan.dataset.facts.classes,
+        batch: (MEASURED_VALUES / values).clamp(1, plan.batch),
+        steps: MEASURED_STEPS,
+    };
+    Ok(measure(&request, &arguments.machine)?.images_per_second)
 }
 
 fn print_prices(prices: &[Price]) -> Result<(), Error> {

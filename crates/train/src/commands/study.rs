@@ -12,14 +12,14 @@ use data::{Loader, Source, Subset};
 use super::eval::{BATCH, WORKERS};
 use super::network::Network;
 use super::sweep::{self, Swept};
-use super::{data_dir, eval, start_threads};
+use super::{compare, data_dir, eval, start_threads};
 use crate::cli::{Format, NetworkArgs, Split, StudyArgs, TableFormat};
 use crate::device::{self, Choice};
 use crate::error::Error;
 use crate::lab::cost::Cost;
 use crate::lab::results::Results;
 use crate::lab::runs::{Entry, Experiment, State};
-use crate::lab::study::{self, Findings, Study, Subject, training};
+use crate::lab::study::{self, Findings, Kind, Study, Subject, training};
 use crate::plan::Plan;
 use crate::streams::{print_line, say};
 use crate::{datasets, network, preprocess, start};
@@ -41,10 +41,12 @@ pub fn run(arguments: &StudyArgs) -> Result<ExitCode, Error> {
     };
     let findings = if study.study.is_of_training() {
         training::findings(&name, &study, &entries)?
-    } else if ending == ExitCode::SUCCESS {
-        looked_into(&name, study, &entries, arguments)?
-    } else {
+    } else if ending != ExitCode::SUCCESS {
         return Ok(ending);
+    } else if study.study == Kind::Compare {
+        compared(&name, study, &entries, arguments)?
+    } else {
+        looked_into(&name, study, &entries, arguments)?
     };
     let page = findings.write(&folder)?;
     print(&findings, arguments.format)?;
@@ -71,6 +73,27 @@ fn check(study: &Study, experiments: &[Experiment]) -> Result<(), Error> {
         }
     }
     training::check_factor(study, plans.iter().map(|(name, plan)| (*name, plan)))
+}
+
+/// What networks cost here.
+fn compared(
+    name: &str,
+    study: Study,
+    entries: &[Entry],
+    arguments: &StudyArgs,
+) -> Result<Findings, Error> {
+    let mut alarms = Vec::new();
+    let cost = (study.experiment.iter()).fold(Cost::default(), |cost, experiment| {
+        cost.plus(Results::of(&experiment.name, entries, &mut alarms).cost)
+    });
+    let candidates = compare::candidates(&study, entries, &arguments.sweep.machine)?;
+    Ok(Findings {
+        name: name.to_owned(),
+        measured: study::compare::compare(&candidates),
+        study,
+        alarms,
+        cost,
+    })
 }
 
 /// What a look into the trained networks shows.

@@ -1,6 +1,6 @@
 //! The curves of a run, from its journal.
 
-use crate::chart::{Ink, Line};
+use crate::chart::{self, Ink, Line};
 use crate::journal::{self, Event, Step};
 
 /// Where more values than this would stand side by side in a chart, neighbours are drawn as their mean.
@@ -101,7 +101,8 @@ impl Curve {
             points,
             band,
             ink,
-            marked: false,
+            radius: 0,
+            label: None,
         };
         Some(Self {
             name: name.to_owned(),
@@ -114,7 +115,9 @@ impl Curve {
 
     /// The curve with its points marked, if they are few.
     fn marked(mut self) -> Self {
-        self.line.marked = self.line.points.len() <= MARKS;
+        if self.line.points.len() <= MARKS {
+            self.line.radius = chart::MARK;
+        }
         self
     }
 

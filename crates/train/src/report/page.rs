@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::curves::{self, Curve};
 use super::{Evaluation, Misjudged, Run};
-use crate::chart::{Chart, Ink, Scale};
+use crate::chart::{Across, Chart, Ink, Scale};
 use crate::journal::{self, Eval, Event};
 use crate::progress::{grouped, spoken};
 
@@ -396,7 +396,7 @@ impl Figure {
         } = self;
         let chart = Chart {
             lines: curves.iter().map(|curve| curve.line.clone()).collect(),
-            x: 0.0..end as f64,
+            x: Across::Linear(0.0..end as f64),
             scale: *scale,
         };
         html! {

@@ -1,8 +1,6 @@
 //! The figures of a study.
 
-use std::ops::Range;
-
-use crate::chart::{Caption, Chart, Ink, Line, Scale};
+use crate::chart::{Across, Caption, Chart, Ink, Line, MARK, Scale};
 
 /// A figure.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +14,7 @@ pub struct Figure {
     /// What is upwards.
     pub y: &'static str,
     /// Lowest and highest of what is across.
-    pub range: Range<f64>,
+    pub range: Across,
     /// Of what is upwards.
     pub scale: Scale,
     /// What is drawn.
@@ -34,8 +32,10 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
     /// Lowest and highest at each point; empty for none.
     pub band: Vec<(f64, f64)>,
-    /// Whether each point is marked.
-    pub marked: bool,
+    /// Of the mark of each point; 0 is none.
+    pub radius: u32,
+    /// Whether its name stands beside its last point, and not in the legend.
+    pub labelled: bool,
 }
 
 impl Series {
@@ -55,7 +55,19 @@ impl Series {
             name: name.to_owned(),
             points,
             band: if curves.len() > 1 { band } else { Vec::new() },
-            marked,
+            radius: if marked { MARK } else { 0 },
+            labelled: false,
+        }
+    }
+
+    /// A bubble.
+    pub fn bubble(name: &str, point: (f64, f64), radius: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            points: vec![point],
+            band: Vec::new(),
+            radius,
+            labelled: true,
         }
     }
 }
@@ -88,7 +100,8 @@ impl Figure {
             points: series.points.clone(),
             band: series.band.clone(),
             ink: Ink::Series(rank),
-            marked: series.marked,
+            radius: series.radius,
+            label: series.labelled.then(|| series.name.clone()),
         };
         Chart {
             lines: self.series.iter().enumerate().map(line).collect(),
@@ -98,9 +111,8 @@ impl Figure {
     }
 
     fn names(&self) -> Vec<&str> {
-        (self.series.iter())
-            .map(|series| series.name.as_str())
-            .collect()
+        let in_legend = self.series.iter().filter(|series| !series.labelled);
+        in_legend.map(|series| series.name.as_str()).collect()
     }
 
     fn heading(&self) -> String {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use models::registry;
 use serde::Deserialize;
 
 use crate::configs::{self, ConfigFile};
@@ -47,6 +48,9 @@ pub struct Study {
     /// What was trained elsewhere, and is looked into beside the experiments.
     #[serde(default)]
     pub network: Vec<Network>,
+    /// What is measured, as `train list` shows it, in a comparison.
+    #[serde(default)]
+    pub models: Vec<String>,
     /// What is expected.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -82,6 +86,8 @@ pub enum Kind {
     Gradients,
     /// What layers put out is measured: how much does each of them change?
     Responses,
+    /// Networks are measured here: what does accuracy cost?
+    Compare,
 }
 
 impl Kind {
@@ -250,6 +256,12 @@ impl Study {
         if self.images == Some(0) {
             return invalid("images", "expected at least 1, found 0");
         }
+        if self.study == Kind::Compare {
+            return self.wrong_model().or_else(|| self.wrong_name());
+        }
+        if !self.models.is_empty() {
+            return invalid("models", "only a comparison has them");
+        }
         if self.names().is_empty() {
             return invalid(
                 "study",
@@ -263,6 +275,19 @@ impl Study {
             return invalid("network", "a study of training has experiments alone");
         }
         self.wrong_name().or_else(|| self.wrong_effect())
+    }
+
+    fn wrong_model(&self) -> Option<(String, Fault)> {
+        if self.models.is_empty() && self.experiment.is_empty() {
+            let fault = Fault::invalid("expected `models` or an `[[experiment]]`, found none");
+            return Some(("study".to_owned(), fault));
+        }
+        let unknown = |name: &&String| registry::find(name).is_none();
+        let index = self.models.iter().position(|name| unknown(&name))?;
+        let name = &self.models[index];
+        let hint = suggest::hint(name, registry::names()).unwrap_or_default();
+        let fault = Fault::invalid(format!("unknown model `{name}`")).with_hint(hint);
+        Some((format!("models.{index}"), fault))
     }
 
     fn wrong_name(&self) -> Option<(String, Fault)> {

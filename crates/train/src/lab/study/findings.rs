@@ -218,7 +218,9 @@ impl Findings {
         for effect in &self.measured.effects {
             text += &format!("{effect}\n");
         }
-        text += &format!("cost: {}\n", self.cost);
+        if self.cost.images > 0 {
+            text += &format!("cost: {}\n", self.cost);
+        }
         for alarm in &self.alarms {
             text += &format!("ALARM: {alarm}\n");
         }

@@ -7,7 +7,7 @@ use models::{Model, parameters};
 
 use super::subject::{self, Subject, unreadable};
 use super::{Cell, Figure, Grid, Measured, Series, Study};
-use crate::chart::Scale;
+use crate::chart::{Across, Scale};
 use crate::error::Error;
 use crate::evaluate::images_of;
 use crate::loss::{labels_of, of_scores};
@@ -219,7 +219,7 @@ fn figure(
         title,
         x: "depth of the layer, % of the network's",
         y,
-        range: 0.0..100.0,
+        range: Across::Linear(0.0..100.0),
         scale: Scale::Spread,
         series: series.collect(),
         reading,

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 
 use super::subject::{self, Subject, unreadable};
 use super::{Cell, Figure, Grid, Measured, Series, Study};
-use crate::chart::Scale;
+use crate::chart::{Across, Scale};
 use crate::error::Error;
 use crate::evaluate::evaluate_by;
 use crate::streams::say;
@@ -139,7 +139,7 @@ fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
             title,
             x,
             y: "test error, % of images",
-            range,
+            range: Across::Linear(range),
             scale: Scale::Zero,
             series: series.collect(),
             reading,

@@ -1,5 +1,6 @@
 //! Studies: questions about networks, put to runs of them and to what these trained.
 
+pub mod compare;
 mod figure;
 mod file;
 mod findings;
@@ -25,13 +26,15 @@ use crate::error::Error;
 ///
 /// # Panics
 ///
-/// For a study of training.
+/// For a study of training, or a comparison.
 pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
     match study.study {
         Kind::Lesion => lesion::measure(study, subjects),
         Kind::Paths => paths::measure(study, subjects),
         Kind::Gradients => layers::gradients(study, subjects),
         Kind::Responses => layers::responses(study, subjects),
-        Kind::Degradation | Kind::Shortcuts => panic!("a study of training looks into no network"),
+        Kind::Degradation | Kind::Shortcuts | Kind::Compare => {
+            panic!("a study of {} looks into no network", study.study)
+        }
     }
 }

@@ -40,7 +40,7 @@ pub fn page(findings: &Findings) -> String {
                 ul { @for departure in &study.departs { li { (departure) } } }
             }
         }
-        section { h2 { "Cost" } p { (findings.cost) } }
+        @if findings.cost.images > 0 { section { h2 { "Cost" } p { (findings.cost) } } }
     };
     let footer = html! { footer { p {
         "Made by Kiln " (env!("CARGO_PKG_VERSION"))
@@ -56,7 +56,7 @@ fn drawn(figure: &Figure) -> Markup {
             @if figure.has_points() {
                 div role="img" aria-label=(description(figure)) { (PreEscaped(figure.inline())) }
                 figcaption {
-                    ul.legend { @for (rank, series) in figure.series.iter().enumerate() {
+                    ul.legend { @for (rank, series) in figure.series.iter().enumerate().filter(|(_, series)| !series.labelled) {
                         li class={ "ink-" (rank % Ink::SERIES) } { span { (series.name) } }
                     } }
                     p { "Across: " (figure.x) ". " (figure.reading) }

@@ -11,7 +11,7 @@ use rand::seq::index;
 
 use super::subject::{self, Subject, unreadable};
 use super::{Cell, Figure, Grid, Measured, Series, Study};
-use crate::chart::Scale;
+use crate::chart::{Across, Scale};
 use crate::error::Error;
 use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
@@ -193,7 +193,7 @@ fn figures(names: &[&str], spectra: &[Spectrum<'_>]) -> Vec<Figure> {
             title,
             x: "blocks whose layers a path goes through",
             y,
-            range: 0.0..longest,
+            range: Across::Linear(0.0..longest),
             scale,
             series: series.collect(),
             reading,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::file::{Measure, Study};
 use super::{Cell, Figure, Findings, Grid, Measured, Series};
-use crate::chart::Scale;
+use crate::chart::{Across, MARK, Scale};
 use crate::error::Error;
 use crate::journal::{self, Event};
 use crate::lab::cost::Cost;
@@ -171,7 +171,7 @@ fn figures(study: &Study, arms: &[Arm<'_>], runs: &[Traced<'_>]) -> Vec<Figure> 
         title,
         x: "steps",
         y: "% of images",
-        range: 0.0..steps,
+        range: Across::Linear(0.0..steps),
         scale: Scale::Zero,
         series: (arms.iter())
             .map(|arm| {
@@ -252,7 +252,7 @@ fn over_depth(
         title,
         x: "layers with weights",
         y: "% of images",
-        range: 0.0..highest * 1.05,
+        range: Across::Linear(0.0..highest * 1.05),
         scale: Scale::Zero,
         series: names
             .into_iter()
@@ -279,7 +279,8 @@ fn by_depth(series: &str, of: Measure, arms: &[Arm<'_>]) -> Series {
             .iter()
             .map(|(depth, sample)| (*depth, sample.mean))
             .collect(),
-        marked: true,
+        radius: MARK,
+        labelled: false,
     }
 }
 
