@@ -109,7 +109,14 @@ fn looked_into(
     let mut cost = Cost::default();
     let mut subjects = Vec::new();
     for experiment in &study.experiment {
-        cost = cost.plus(Results::of(&experiment.name, entries, &mut alarms).cost);
+        let results = Results::of(&experiment.name, entries, &mut alarms);
+        cost = cost.plus(results.cost);
+        for seed in results.diverged {
+            alarms.push(format!(
+                "{}, seed {seed}, diverged: it is left out",
+                experiment.name
+            ));
+        }
         let mut ours: Vec<&Entry> = (entries.iter())
             .filter(|entry| entry.experiment == experiment.name)
             .filter(|entry| matches!(entry.run.state, State::Finished(_)))
@@ -203,10 +210,11 @@ fn loader(source: Source, network: &Network, study: &Study) -> Result<Loader, Er
     let images = study.images.unwrap_or(usize::MAX).min(source.len());
     let first = Subset::new(source, 0..images)
         .map_err(|error| Error::failure("cannot divide the images").explained_by(error))?;
+    let batch = study.batch.unwrap_or(BATCH);
     let loader = Loader::ordered(
         Arc::new(first),
         network.preprocessing.clone(),
-        BATCH,
+        batch,
         WORKERS,
     )
     .map_err(preprocess::misfit)?;

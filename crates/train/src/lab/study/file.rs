@@ -57,7 +57,10 @@ pub struct Study {
     /// Images that each measurement is made on, the first of their split; without it, all.
     #[serde(default)]
     pub images: Option<usize>,
-    /// Random draws of each kind.
+    /// Images at a time.
+    #[serde(default)]
+    pub batch: Option<usize>,
+    /// Random draws of each kind, or batches that are looked at.
     #[serde(default = "ten")]
     pub samples: usize,
 }
@@ -255,6 +258,9 @@ impl Study {
         }
         if self.images == Some(0) {
             return invalid("images", "expected at least 1, found 0");
+        }
+        if self.batch == Some(0) {
+            return invalid("batch", "expected at least 1, found 0");
         }
         if self.study == Kind::Compare {
             return self.wrong_model().or_else(|| self.wrong_name());

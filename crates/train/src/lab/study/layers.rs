@@ -40,8 +40,10 @@ impl Profile<'_> {
 /// With exit code 1, where an image cannot be read.
 pub fn gradients(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
     let mut profiles = Vec::new();
+    let mut growths = Vec::with_capacity(subjects.len());
     for subject in subjects {
         say(format_args!("measuring gradients of {}", subject.shown()));
+        let first = profiles.len();
         for (is_drawn, model) in [
             (true, subject.drawn.as_ref()),
             (false, Some(&subject.model)),
@@ -54,14 +56,9 @@ pub fn gradients(study: &Study, subjects: &[Subject]) -> Result<Measured, Error>
                 });
             }
         }
+        // Of the network as it was drawn, where that is known: what training begins with.
+        growths.push((subject, growth(&profiles[first].layers)));
     }
-    // Of the networks as they were drawn, where these are known: what training begins with.
-    let slopes = of_one_kind(&profiles, |layers| {
-        let logarithms: Vec<f64> = layers.iter().map(|(_, size)| size.log10()).collect();
-        let half = logarithms.len() / 2;
-        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
-        mean(&logarithms[half..]) - mean(&logarithms[..half])
-    });
     Ok(Measured {
         figures: vec![figure(
             "gradients",
@@ -74,11 +71,11 @@ pub fn gradients(study: &Study, subjects: &[Subject]) -> Result<Measured, Error>
         grids: vec![
             overview(
                 "Decades by which gradients grow from the first half of the layers to the second",
-                &slopes,
+                &growths,
             ),
             table("gradients", "gradient", &profiles),
         ],
-        effects: study.differences("decades", |name| subject::sample(name, &slopes)),
+        effects: study.differences("decades", |name| subject::sample(name, &growths)),
     })
 }
 
@@ -90,6 +87,7 @@ pub fn gradients(study: &Study, subjects: &[Subject]) -> Result<Measured, Error>
 /// normalisation behind it.
 pub fn responses(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
     let mut profiles = Vec::new();
+    let mut means = Vec::with_capacity(subjects.len());
     for subject in subjects {
         say(format_args!("measuring responses of {}", subject.shown()));
         let layers = responses_of(subject, study.samples)?;
@@ -98,15 +96,14 @@ pub fn responses(study: &Study, subjects: &[Subject]) -> Result<Measured, Error>
             return Err(Error::usage(what)
                 .because("they are measured behind convolutions that a normalisation follows"));
         }
+        let sum: f64 = layers.iter().map(|(_, deviation)| deviation).sum();
+        means.push((subject, sum / layers.len() as f64));
         profiles.push(Profile {
             subject,
             is_drawn: false,
             layers,
         });
     }
-    let means = of_one_kind(&profiles, |layers| {
-        layers.iter().map(|(_, size)| size).sum::<f64>() / layers.len() as f64
-    });
     Ok(Measured {
         figures: vec![figure(
             "responses",
@@ -179,18 +176,12 @@ fn responses_of(subject: &Subject, batches: usize) -> Result<Vec<(String, f64)>,
     Ok(layers.into_iter().map(mean).collect())
 }
 
-/// A figure of each subject: of the network as it was drawn where that is known, else of what it is.
-fn of_one_kind<'a>(
-    profiles: &[Profile<'a>],
-    figure: impl Fn(&[(String, f64)]) -> f64,
-) -> Vec<(&'a Subject, f64)> {
-    let is_first = |index: usize| {
-        index == 0 || !std::ptr::eq(profiles[index - 1].subject, profiles[index].subject)
-    };
-    (profiles.iter().enumerate())
-        .filter(|(index, _)| is_first(*index))
-        .map(|(_, profile)| (profile.subject, figure(&profile.layers)))
-        .collect()
+/// By how many decades gradients grow from the first half of the layers to the second.
+fn growth(layers: &[(String, f64)]) -> f64 {
+    let logarithms: Vec<f64> = layers.iter().map(|(_, size)| size.log10()).collect();
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+    let (first, second) = logarithms.split_at(logarithms.len() / 2);
+    mean(second) - mean(first)
 }
 
 fn figure(
