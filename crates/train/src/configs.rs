@@ -121,11 +121,6 @@ pub fn embedded() -> impl Iterator<Item = (&'static Path, &'static str)> {
     built_in(Kind::Recipe)
 }
 
-/// The studies that are built in, in the same way.
-pub fn studies() -> impl Iterator<Item = (&'static Path, &'static str)> {
-    built_in(Kind::Study)
-}
-
 /// What papers publish, as it is built in.
 pub fn targets() -> impl Iterator<Item = ConfigFile> {
     built_in(Kind::Targets).map(|(path, text)| embedded_file(path, text))
