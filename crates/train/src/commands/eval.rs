@@ -63,7 +63,7 @@ pub(super) fn dataset(name: Option<&str>, plan: Option<&Plan>) -> Result<Dataset
     match (name, plan) {
         (Some(name), _) if datasets::find(name).is_none() => Err(datasets::unknown(name)),
         (Some(name), _) => Ok(Dataset::Name(name.to_owned())),
-        (None, Some(plan)) => Ok(plan.dataset.source.clone()),
+        (None, Some(plan)) => Ok(plan.dataset_from_here()),
         (None, None) => Err(Error::usage("no dataset is named").with_hint("add `--dataset NAME`")),
     }
 }

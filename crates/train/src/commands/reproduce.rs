@@ -256,6 +256,7 @@ fn planned(job: &Job) -> Result<Plan, Error> {
         device: "cpu".to_owned(),
         workers: 1,
         threads: cores(),
+        started_in: None,
         initialization: file.architecture()?.initialization(),
         init_sha256: String::new(),
     };
