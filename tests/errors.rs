@@ -20,6 +20,18 @@ length  = { epochs = 1 }
 rate = 0.1
 "#;
 
+/// A study whose effect is of an experiment that it has not.
+const STUDY: &str = r#"
+study      = "degradation"
+title      = "small"
+about      = "What is wrong?"
+recipe     = "small.toml"
+seeds      = 2
+factor     = ["model"]
+experiment = [{ name = "plain-8", set = ["model=plain8"] }, { name = "residual-8" }]
+effect     = [{ says = "shortcuts help", worse = "plain8", better = "residual-8" }]
+"#;
+
 /// Runs each line, all of which must end with this code, and returns what they say.
 fn told<'a>(place: &Place, code: i32, lines: impl IntoIterator<Item = &'a str>) -> String {
     let each = lines.into_iter().map(|line| {
@@ -60,6 +72,7 @@ fn what_is_typed_wrong() {
     place.write("latin1.toml", b"model = \"r\xe9sum\xe9\"");
     place.write("empty.toml", "");
     fs::create_dir(place.path("folder.toml")).unwrap();
+    place.write("small-study.toml", STUDY);
     place.write("configs/first/twin.toml", SMALL);
     place.write("configs/second/twin.toml", SMALL);
     let told = told(
@@ -91,6 +104,11 @@ fn what_is_typed_wrong() {
             "reproduce he2015-cifar10 --only resnet21",
             "reproduce he2015-cifar10 --shard 3/2",
             "reproduce he2015-cifar10 --seeds 1000000000000",
+            "study degradation --config studies/nothing.toml",
+            "study degradation --config quickstart.toml",
+            "study shortcuts --config studies/degradation-minutes.toml",
+            "study degradation --config small-study.toml",
+            "study degrade --config small-study.toml",
             "reproduce mine --targets nothing.toml",
             "reproduce mine --targets small.toml",
             "--config small.toml --set checkpoint.keep=0",

@@ -72,6 +72,7 @@ pub mod parts;
 pub mod preact;
 pub mod registry;
 pub mod resnet;
+pub mod routes;
 mod seen;
 pub mod senet;
 pub mod squeezenet;

@@ -49,6 +49,17 @@ pub struct Place {
     pub shape: [usize; 3],
 }
 
+impl Place {
+    /// Where `x`, `[n, channels, h, w]`, flows.
+    pub(crate) fn of(name: &str, x: &Tensor<4>) -> Self {
+        let [_, channels, height, width] = x.dims();
+        Self {
+            name: name.to_owned(),
+            shape: [channels, height, width],
+        }
+    }
+}
+
 impl Model {
     /// The places at which the network shows what flows, for images of `[channels, height, width]`;
     /// nothing is computed.
@@ -79,11 +90,7 @@ struct Places(Vec<Place>);
 
 impl Tap for Places {
     fn at(&mut self, place: &str, x: Tensor<4>) -> Tensor<4> {
-        let [_, channels, height, width] = x.dims();
-        self.0.push(Place {
-            name: place.to_owned(),
-            shape: [channels, height, width],
-        });
+        self.0.push(Place::of(place, &x));
         x
     }
 }

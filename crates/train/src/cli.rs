@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+use crate::lab::study::Kind;
+
 /// Train convolutional image classifiers, exactly and resumably.
 ///
 /// Without a command, train as a recipe says: `train --config quickstart.toml`.
@@ -56,6 +58,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Run a paper's table, and set ours beside it
     Reproduce(ReproduceArgs),
+    /// Ask a question of many networks, and get a page with the answer
+    Study(StudyArgs),
 }
 
 /// The flags of a training run.
@@ -451,31 +455,19 @@ pub struct Shard {
     pub count: usize,
 }
 
-/// The flags of `train reproduce`.
+/// The flags of commands that make many runs.
 #[derive(Debug, Args)]
-pub struct ReproduceArgs {
-    /// Table, such as he2015-cifar10; without it, the tables are listed
-    #[arg(value_name = "TABLE")]
-    pub table: Option<String>,
-    /// Tables of your own, in place of the papers'
-    #[arg(long, value_name = "FILE")]
-    pub targets: Option<PathBuf>,
-    /// How long the runs are: full is the paper's length
-    #[arg(long, value_name = "PROTOCOL", default_value = "full")]
-    pub protocol: String,
-    /// Runs of each experiment, of seeds 0, 1, ...
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_negative_numbers = true)]
-    pub seeds: usize,
-    /// Experiments, such as resnet20,plain20 [default: all of the protocol]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub only: Vec<String>,
+pub struct SweepArgs {
+    /// Runs of each experiment, of seeds 0, 1, ... [default: 1, or what the study says]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub seeds: Option<usize>,
     /// Runs at a time, which share the threads
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, allow_negative_numbers = true)]
     pub jobs: usize,
     /// Make part I of N of the runs only, for several machines: 1/3
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
-    /// Where the runs and the table are written [default: runs/TABLE-PROTOCOL]
+    /// Where the runs and what is made of them are written [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub run_dir: Option<PathBuf>,
     /// Tell what would run, and what it would take here
@@ -493,9 +485,52 @@ pub struct ReproduceArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub machine: MachineArgs,
+}
+
+/// The flags of `train reproduce`.
+#[derive(Debug, Args)]
+pub struct ReproduceArgs {
+    /// Table, such as he2015-cifar10; without it, the tables are listed
+    #[arg(value_name = "TABLE")]
+    pub table: Option<String>,
+    /// Tables of your own, in place of the papers'
+    #[arg(long, value_name = "FILE")]
+    pub targets: Option<PathBuf>,
+    /// How long the runs are: full is the paper's length
+    #[arg(long, value_name = "PROTOCOL", default_value = "full")]
+    pub protocol: String,
+    /// Experiments, such as resnet20,plain20 [default: all of the protocol]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub sweep: SweepArgs,
     /// How to print the table
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: TableFormat,
+}
+
+/// The flags of `train study`.
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    /// What is studied
+    #[arg(value_name = "KIND")]
+    pub kind: Kind,
+    /// Study: a path, a name under configs/, such as studies/degradation-minutes.toml, or the unique end of one
+    #[arg(long, value_name = "STUDY")]
+    pub config: String,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub sweep: SweepArgs,
+    /// How to print the findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
 }
 
 /// The flags of `train check`.

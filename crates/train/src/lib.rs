@@ -3,6 +3,7 @@
 #![warn(clippy::unwrap_used)]
 
 mod bounds;
+mod chart;
 pub mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use models::Initialization;
+use models::parts::is_within;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::decode;
@@ -368,12 +369,26 @@ impl Plan {
 
     /// The keys in which a resumed run's plan differs from this one so that the result would, each with both values.
     pub fn differences(&self, resumed: &Plan) -> Vec<String> {
-        compare(&self.flat(), &resumed.flat(), |key| !FREE.contains(&key))
+        compare(&self.flat(), &resumed.flat(), |key| {
+            !FREE.contains(&first_part(key))
+        })
+    }
+
+    /// The keys in which the plan of another run differs from this one, with both values: but for the seed, the name, and
+    /// those that are, or are in, one of `factor`.
+    pub fn differences_beside(&self, other: &Plan, factor: &[String]) -> Vec<String> {
+        let is_free = |key: &str| FREE.contains(&key) || matches!(key, "seed" | "name" | "device");
+        let is_factor = |key: &str| factor.iter().any(|factor| is_within(key, factor));
+        compare(&self.flat(), &other.flat(), |key| {
+            !is_free(first_part(key)) && !is_factor(key)
+        })
     }
 
     /// What differs in the programs that made two plans, which a resumed run notes.
     pub fn provenance_differences(&self, resumed: &Plan) -> Vec<String> {
-        compare(&self.flat(), &resumed.flat(), |key| key == "provenance")
+        compare(&self.flat(), &resumed.flat(), |key| {
+            first_part(key) == "provenance"
+        })
     }
 
     fn flat(&self) -> BTreeMap<String, String> {
@@ -406,7 +421,11 @@ fn flatten(path: &str, value: &toml::Value, flat: &mut BTreeMap<String, String>)
     }
 }
 
-/// Differences in the keys whose first part `counts`.
+fn first_part(key: &str) -> &str {
+    key.split('.').next().unwrap_or_default()
+}
+
+/// Differences in the keys that `counts`.
 fn compare(
     was: &BTreeMap<String, String>,
     is: &BTreeMap<String, String>,
@@ -416,9 +435,7 @@ fn compare(
         |value: Option<&String>| value.map_or("absent".into(), |value| format!("`{value}`"));
     let keys: BTreeSet<_> = was.keys().chain(is.keys()).collect();
     keys.into_iter()
-        .filter(|key| {
-            counts(key.split('.').next().unwrap_or_default()) && was.get(*key) != is.get(*key)
-        })
+        .filter(|key| counts(key) && was.get(*key) != is.get(*key))
         .map(|key| {
             format!(
                 "`{key}` was {}, is {}",

@@ -5,11 +5,15 @@ use burn::tensor::{Tensor, TensorData};
 use kernels::{Finish, gate_channels};
 
 use super::residual_add;
+use crate::routes::{self, Route};
 use crate::{LayerKind, noise, trace};
 
 /// Drops the path of a residual block, image by image, with a probability, and scales the others so
 /// that the expectation stays (Huang et al. 2016, arXiv:1603.09382, equation 2, scaled in training
 /// rather than in evaluation, as torchvision's). The paper drops a path for a whole batch.
+///
+/// Every residual block adds by this layer, also where nothing is dropped: here it takes its
+/// [`Route`].
 ///
 /// On an autodiff device it draws from [`noise`]; on any other (after `model.valid()`) it drops
 /// nothing.
@@ -31,6 +35,11 @@ impl StochasticDepth {
         let Some(residual) = &finish.residual else {
             return path(finish);
         };
+        let route = routes::next();
+        if route != Route::Both {
+            let layers = || path(Finish::default());
+            return route.take(residual.clone(), finish.activation, layers);
+        }
         if self.probability == 0.0 {
             return path(finish);
         }

@@ -13,9 +13,12 @@ mod interrupt;
 mod list;
 mod network;
 mod predict;
+mod price;
 mod report;
 mod reproduce;
 mod run;
+mod study;
+mod sweep;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +49,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
         (Some(Command::Report(arguments)), _) => report::run(&arguments),
         (Some(Command::Reproduce(arguments)), _) => return reproduce::run(&arguments),
+        (Some(Command::Study(arguments)), _) => return study::run(&arguments),
         (None, Some(arguments)) => return run::run(&arguments),
         (None, None) => {
             Err(Error::usage("nothing to do")

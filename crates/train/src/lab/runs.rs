@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::statistics::Sample;
 use crate::error::Error;
 use crate::files;
 use crate::journal::{self, Eval, Event};
@@ -23,15 +24,22 @@ use crate::train::TEST;
 const PATIENCE: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(50);
 
-/// A run that is wanted.
+/// What is run, once for each seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// What the table calls its experiment.
-    pub experiment: String,
+pub struct Experiment {
+    /// What its table or study calls it.
+    pub name: String,
     /// As for `--config`.
     pub recipe: String,
     /// As for `--set`.
     pub set: Vec<String>,
+}
+
+/// A run that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// What runs.
+    pub experiment: Experiment,
     /// As for `--seed`.
     pub seed: u64,
 }
@@ -47,6 +55,17 @@ pub struct Found {
     pub state: State,
     /// Hours of training that its journal tells of.
     pub hours: f64,
+}
+
+/// A run that belongs to an experiment.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Of its network, for an image.
+    pub multiply_adds: u64,
+    /// The run.
+    pub run: Found,
 }
 
 /// How far a run came.
@@ -65,7 +84,7 @@ pub enum State {
 pub struct Outcome {
     /// Percent of test images that are classified wrong.
     pub test_error: f64,
-    /// Percent of training images, augmented, that were wrong when they were last trained on.
+    /// Percent of training images, augmented, that were wrong when they were trained on in the last tenth of the steps.
     pub train_error: Option<f64>,
 }
 
@@ -85,10 +104,30 @@ pub struct Machine {
     pub interrupted: Arc<AtomicBool>,
 }
 
+impl Experiment {
+    /// Its run with a seed.
+    pub fn job(&self, seed: u64) -> Job {
+        Job {
+            experiment: self.clone(),
+            seed,
+        }
+    }
+}
+
 impl Job {
     /// The name of its folder, as `resnet20-s0`.
     pub fn name(&self) -> String {
-        format!("{}-s{}", self.experiment, self.seed)
+        format!("{}-s{}", self.experiment.name, self.seed)
+    }
+
+    /// Its recipe, with its seed.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where there is no such recipe, or it is wrong.
+    pub fn recipe(&self) -> Result<RecipeFile, Error> {
+        let Experiment { recipe, set, .. } = &self.experiment;
+        RecipeFile::find(recipe, set, Some(self.seed))
     }
 
     /// In what the plan of a run differs from this job's.
@@ -97,7 +136,7 @@ impl Job {
     ///
     /// Where the recipe is wrong, or does not fit the data of that run.
     pub fn differences(&self, plan: &Plan) -> Result<Vec<String>, Error> {
-        let file = RecipeFile::find(&self.recipe, &self.set, Some(self.seed))?;
+        let file = self.recipe()?;
         let here = Circumstances {
             device: plan.device.clone(),
             workers: plan.workers,
@@ -153,17 +192,23 @@ fn state(events: &[Event], plan: &Plan) -> Result<State, Error> {
                 Error::failure(format!("a run of `{}` was not tested", plan.name))
                     .with_hint("a reproduction needs a dataset with a test split")
             })?;
-            let train = events.iter().rev().find_map(|event| match event {
-                Event::Step(step) => step.top1,
-                _ => None,
-            });
             Ok(State::Finished(Outcome {
                 test_error: 100.0 - tested.top1,
-                train_error: train.map(|top1| 100.0 - top1),
+                train_error: train_error(events, end.step),
             }))
         }
         _ => Ok(State::Unfinished),
     }
+}
+
+/// The mean over the logged steps of the last tenth.
+fn train_error(events: &[Event], end: u64) -> Option<f64> {
+    let late = events.iter().filter_map(|event| match event {
+        Event::Step(step) if step.step > end - end.div_ceil(10) => step.top1,
+        _ => None,
+    });
+    let errors: Vec<f64> = late.map(|top1| 100.0 - top1).collect();
+    Sample::of(&errors).map(|sample| sample.mean)
 }
 
 /// The time of training, whatever was run twice: each logged step tells its images a second.
@@ -261,8 +306,9 @@ impl Machine {
     fn start(&self, job: &Job) -> Result<Child, Error> {
         let folder = self.folder.join(job.name());
         let mut command = Command::new(program().map_err(unstartable)?);
-        command.args(["--config", &job.recipe, "--device", &self.device]);
-        command.args(job.set.iter().flat_map(|set| ["--set", set]));
+        let Experiment { recipe, set, .. } = &job.experiment;
+        command.args(["--config", recipe, "--device", &self.device]);
+        command.args(set.iter().flat_map(|set| ["--set", set]));
         command.args(["--seed", &job.seed.to_string()]);
         let threads = (self.threads / self.jobs).max(1);
         command.args(["--threads", &threads.to_string()]);

@@ -31,7 +31,7 @@ pub struct Table {
     /// At what lengths it can be run; the first one is the paper's own.
     pub protocol: Vec<Protocol>,
     /// Its rows.
-    pub experiment: Vec<Experiment>,
+    pub experiment: Vec<Target>,
     /// What the paper reads from it.
     #[serde(default)]
     pub effect: Vec<Effect>,
@@ -57,7 +57,7 @@ pub struct Protocol {
 /// A row of a table: a recipe, and what the paper got.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Experiment {
+pub struct Target {
     /// What the table calls it.
     pub name: String,
     /// As for `--config`.
@@ -155,11 +155,11 @@ impl Table {
     /// # Errors
     ///
     /// With exit code 2, where `only` names a row that the protocol does not run.
-    pub fn rows(&self, protocol: &Protocol, only: &[String]) -> Result<Vec<&Experiment>, Error> {
-        let runs = |experiment: &&Experiment| {
+    pub fn rows(&self, protocol: &Protocol, only: &[String]) -> Result<Vec<&Target>, Error> {
+        let runs = |experiment: &&Target| {
             (protocol.only.as_ref()).is_none_or(|only| only.contains(&experiment.name))
         };
-        let rows: Vec<&Experiment> = self.experiment.iter().filter(runs).collect();
+        let rows: Vec<&Target> = self.experiment.iter().filter(runs).collect();
         let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
             let what = format!(
@@ -169,7 +169,7 @@ impl Table {
             let hint = format!("it has {}", suggest::listed(&names, "and"));
             return Err(Error::usage(what).with_hint(hint));
         }
-        let is_wanted = |row: &&Experiment| only.is_empty() || only.contains(&row.name);
+        let is_wanted = |row: &&Target| only.is_empty() || only.contains(&row.name);
         Ok(rows.into_iter().filter(is_wanted).collect())
     }
 }

@@ -1,8 +1,7 @@
 //! The curves of a run, from its journal.
 
+use crate::chart::{Ink, Line};
 use crate::journal::{self, Event, Step};
-
-use super::chart::{Ink, Line};
 
 /// Where more values than this would stand side by side in a chart, neighbours are drawn as their mean.
 const BUCKETS: usize = 240;

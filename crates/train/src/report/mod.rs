@@ -1,6 +1,5 @@
 //! `report.html`: a run in one file that needs nothing else, made from its folder alone.
 
-mod chart;
 mod curves;
 mod evaluation;
 mod page;

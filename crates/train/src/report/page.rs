@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::chart::{self, Line, Scale};
 use super::curves::{self, Curve};
 use super::{Evaluation, Misjudged, Run};
+use crate::chart::{Chart, Ink, Scale};
 use crate::journal::{self, Eval, Event};
 use crate::progress::{grouped, spoken};
 
@@ -394,15 +394,19 @@ impl Figure {
             scale,
             ..
         } = self;
-        let lines: Vec<Line> = curves.iter().map(|curve| curve.line.clone()).collect();
+        let chart = Chart {
+            lines: curves.iter().map(|curve| curve.line.clone()).collect(),
+            x: 0.0..end as f64,
+            scale: *scale,
+        };
         html! {
             figure.chart {
                 h3 { (title) @if !unit.is_empty() { " " span.quiet { (unit) } } }
-                @if lines.is_empty() {
+                @if chart.lines.is_empty() {
                     p.quiet { "Nothing was measured." }
                 } @else {
                     div role="img" aria-label=(self.description()) {
-                        (PreEscaped(chart::draw(&lines, end as f64, *scale)))
+                        (PreEscaped(chart.inline()))
                     }
                     figcaption { (self.caption()) }
                 }
@@ -460,7 +464,7 @@ impl Figure {
 
 fn ink_class(curve: &Curve) -> String {
     match curve.line.ink {
-        chart::Ink::Series(rank) => format!("ink-{}", rank % chart::Ink::SERIES),
+        Ink::Series(rank) => format!("ink-{}", rank % Ink::SERIES),
         _ => String::new(),
     }
 }

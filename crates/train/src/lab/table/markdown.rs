@@ -1,6 +1,6 @@
 //! The table as Markdown.
 
-use super::text::{cells, cost_in_words, diverged, effect_in_words};
+use super::text::{cells, diverged};
 use super::{Row, Table};
 
 /// The table with its departures, effects and cost.
@@ -19,14 +19,14 @@ pub fn markdown(table: &Table) -> String {
     lines.extend(table.rows.iter().map(line));
     lines.push(String::new());
     lines.push(
-        "Test error of the last iterate; train: of augmented images, when they were last trained on."
+        "Test error of the last iterate; train: of augmented images, in the last tenth of the steps."
             .to_owned(),
     );
-    for words in table.effects.iter().map(effect_in_words) {
-        lines.push(format!("- {words}"));
+    for effect in &table.effects {
+        lines.push(format!("- {effect}"));
     }
     lines.push(String::new());
-    lines.push(format!("{}.", cost_in_words(&table.cost())));
+    lines.push(format!("{}.", table.cost()));
     lines.extend((table.alarms.iter()).map(|alarm| format!("\n**Alarm:** {alarm}")));
     lines.join("\n") + "\n"
 }

@@ -4,14 +4,17 @@ mod markdown;
 mod page;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::runs::{Found, Outcome, State};
+use super::cost::Cost;
+use super::effect::{Effect, Side};
+use super::results::{Results, check_data};
+use super::runs::Entry;
 use super::statistics::{Interval, Sample};
-use super::targets::{self, Protocol, Sure};
+use super::targets::{self, Protocol, Sure, Target};
 use crate::error::Error;
 
 pub use markdown::markdown;
@@ -50,7 +53,7 @@ pub struct Row {
     pub ours: Option<Sample>,
     /// Where the mean is, with 95 % confidence.
     pub interval: Option<Interval>,
-    /// The mean training error in percent, augmented, when the images were last trained on.
+    /// The mean training error in percent, of augmented images, in the last tenth of the steps.
     pub train_error: Option<f64>,
     /// Seeds whose loss did not stay finite.
     pub diverged: Vec<u64>,
@@ -98,66 +101,6 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// What runs take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Cost {
-    /// Training images, each as often as it was seen.
-    pub images: u64,
-    /// 10^15 operations, at 6 a multiply-add.
-    pub petaflop: f64,
-    /// Hours of training.
-    pub hours: f64,
-}
-
-impl Cost {
-    /// Of a run of `images` training images of so many multiply-adds.
-    pub fn of(images: u64, multiply_adds: u64, hours: f64) -> Self {
-        Self {
-            images,
-            petaflop: 6.0 * multiply_adds as f64 * images as f64 / 1e15,
-            hours,
-        }
-    }
-
-    /// Of both.
-    pub fn plus(self, more: Self) -> Self {
-        Self {
-            images: self.images + more.images,
-            petaflop: self.petaflop + more.petaflop,
-            hours: self.hours + more.hours,
-        }
-    }
-}
-
-/// One experiment's error minus another's.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Effect {
-    /// What the paper says of it.
-    pub says: String,
-    /// The experiment with the larger error, says the paper.
-    pub worse: String,
-    /// The one with the smaller.
-    pub better: String,
-    /// The difference of the means, in points; positive is the paper's direction.
-    pub value: Option<f64>,
-    /// Where it is, with 95 % confidence.
-    pub interval: Option<Interval>,
-    /// Runs of the smaller sample.
-    pub n: usize,
-    /// Why there is no difference to tell, where that is so.
-    pub refused: Option<String>,
-}
-
-/// A run that belongs to a table: its experiment's name, and its cost for an image.
-pub struct Entry {
-    /// What the table calls its experiment.
-    pub experiment: String,
-    /// Of its network, for an image.
-    pub multiply_adds: u64,
-    /// The run.
-    pub run: Found,
-}
-
 impl Table {
     /// Of the runs that are there.
     ///
@@ -167,14 +110,14 @@ impl Table {
     pub fn new(
         of: &targets::Table,
         protocol: &Protocol,
-        rows: &[&targets::Experiment],
+        rows: &[&Target],
         entries: &[Entry],
     ) -> Result<Self, Error> {
         check_data(entries)?;
         let mut alarms = Vec::new();
         let rows: Vec<Row> = rows
             .iter()
-            .map(|experiment| row(experiment, protocol, entries, &mut alarms))
+            .map(|target| row(target, protocol, entries, &mut alarms))
             .collect();
         let effects = (of.effect.iter())
             .filter_map(|effect| self::effect(effect, &rows))
@@ -196,96 +139,29 @@ impl Table {
     }
 }
 
-fn check_data(entries: &[Entry]) -> Result<(), Error> {
-    let mut seen: BTreeMap<&str, &Found> = BTreeMap::new();
-    for Entry { run, .. } in entries {
-        let facts = &run.plan.dataset.facts;
-        let first = *seen.entry(facts.name.as_str()).or_insert(run);
-        if first.plan.dataset.facts.fingerprint != facts.fingerprint {
-            let (one, other) = (first.folder.display(), run.folder.display());
-            return Err(Error::failure(format!(
-                "runs `{one}` and `{other}` were trained on different data of the name `{}`",
-                facts.name
-            ))
-            .with_hint(
-                "remove the one whose data is not the published one (`train fetch --verify`)",
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn row(
-    experiment: &targets::Experiment,
-    protocol: &Protocol,
-    entries: &[Entry],
-    alarms: &mut Vec<String>,
-) -> Row {
-    let mut errors = BTreeMap::new();
-    let mut train_errors = Vec::new();
-    let mut diverged = BTreeSet::new();
-    let mut cost = Cost::default();
-    let ours = (entries.iter()).filter(|entry| entry.experiment == experiment.name);
-    for Entry {
-        run, multiply_adds, ..
-    } in ours
-    {
-        let seed = run.plan.seed;
-        let (steps, is_new) = match run.state {
-            State::Unfinished => continue,
-            State::Diverged(step) => (step, diverged.insert(seed)),
-            State::Finished(Outcome {
-                test_error,
-                train_error,
-            }) => {
-                let other = errors.insert(seed, test_error);
-                if other.is_none() {
-                    train_errors.extend(train_error);
-                }
-                if let Some(other) = other.filter(|other| *other != test_error) {
-                    let found = format!("{other:.2} and {test_error:.2} %");
-                    alarms.push(disagreement(&experiment.name, seed, &found));
-                }
-                (run.plan.steps, other != Some(test_error))
-            }
-        };
-        // A copy of a run cost nothing.
-        if is_new {
-            let images = run.plan.images(steps);
-            cost = cost.plus(Cost::of(images, *multiply_adds, run.hours));
-        }
-    }
-    for seed in diverged.iter().filter(|seed| errors.contains_key(seed)) {
-        let found = format!("{:.2} %, and a loss that is not finite", errors[seed]);
-        alarms.push(disagreement(&experiment.name, *seed, &found));
-    }
-    let diverged: Vec<u64> = diverged.into_iter().collect();
-    let values: Vec<f64> = errors.values().copied().collect();
-    let ours = Sample::of(&values);
-    let published = experiment.error.map(|error| Published {
+fn row(target: &Target, protocol: &Protocol, entries: &[Entry], alarms: &mut Vec<String>) -> Row {
+    let results = Results::of(&target.name, entries, alarms);
+    let ours = results.test();
+    let diverged: Vec<u64> = results.diverged.iter().copied().collect();
+    let published = target.error.map(|error| Published {
         error,
-        place: experiment.place.clone(),
-        sure: experiment.sure,
+        place: target.place.clone(),
+        sure: target.sure,
     });
     Row {
-        experiment: experiment.name.clone(),
+        experiment: target.name.clone(),
         verdict: verdict(published.as_ref(), protocol, ours, &diverged),
         interval: ours.and_then(|sample| sample.interval()),
-        train_error: Sample::of(&train_errors).map(|sample| sample.mean),
+        train_error: results.train().map(|sample| sample.mean),
         published,
-        errors,
+        errors: (results.outcomes.iter())
+            .map(|(seed, outcome)| (*seed, outcome.test_error))
+            .collect(),
         ours,
         diverged,
-        cost,
-        departures: experiment.departs.clone(),
+        cost: results.cost,
+        departures: target.departs.clone(),
     }
-}
-
-fn disagreement(experiment: &str, seed: u64, found: &str) -> String {
-    format!(
-        "two runs of {experiment} with seed {seed} disagree: {found} (the same plan on the same kind \
-         of processor ends in the same bytes)"
-    )
 }
 
 fn verdict(
@@ -315,22 +191,14 @@ fn verdict(
 
 /// Of the rows that are there; none where one of the two is not.
 fn effect(effect: &targets::Effect, rows: &[Row]) -> Option<Effect> {
-    let row = |name: &str| rows.iter().find(|row| row.experiment == name);
-    let (worse, better) = (row(&effect.worse)?, row(&effect.better)?);
-    let samples = worse.ours.zip(better.ours);
-    let refused = if worse.diverged.is_empty() && better.diverged.is_empty() {
-        None
-    } else {
-        Some("some runs diverged, and have no error to compare".to_owned())
+    let side = |name: &str| {
+        let row = rows.iter().find(|row| row.experiment == name)?;
+        Some(Side {
+            name: &row.experiment,
+            sample: row.ours,
+            diverged: !row.diverged.is_empty(),
+        })
     };
-    let told = samples.filter(|_| refused.is_none());
-    Some(Effect {
-        says: effect.says.clone(),
-        worse: effect.worse.clone(),
-        better: effect.better.clone(),
-        value: told.map(|(worse, better)| worse.mean - better.mean),
-        interval: told.and_then(|(worse, better)| worse.difference(&better)),
-        n: told.map_or(0, |(worse, better)| worse.n.min(better.n)),
-        refused,
-    })
+    let (worse, better) = (side(&effect.worse)?, side(&effect.better)?);
+    Some(Effect::difference(&effect.says, &worse, &better))
 }

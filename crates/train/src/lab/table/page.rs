@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::text::{cells, cost_in_words, diverged, effect_in_words};
+use super::text::{cells, diverged};
 use super::{Row, Table};
 use crate::report::document;
 
@@ -33,18 +33,18 @@ pub fn page(table: &Table) -> String {
             }
             p.quiet {
                 "Percent of test images that the last iterate classifies wrong; the interval is Student's, of the \
-                 mean over seeds. Train: of augmented images, when they were last trained on. Inside: the paper's \
+                 mean over seeds. Train: of augmented images, in the last tenth of the steps. Inside: the paper's \
                  figure is where 95 of 100 further runs of ours would be."
             }
         }
         @if !table.effects.is_empty() {
             section {
                 h2 { "What the paper reads from it" }
-                ul { @for effect in &table.effects { li { (effect_in_words(effect)) } } }
+                ul { @for effect in &table.effects { li { (effect) } } }
                 p.quiet { "Differences of means, with intervals by Welch's test." }
             }
         }
-        section { h2 { "Cost" } p { (cost_in_words(&table.cost())) } }
+        section { h2 { "Cost" } p { (table.cost()) } }
     };
     let footer = html! { footer { p { "Made by Kiln " (env!("CARGO_PKG_VERSION")) "." } } };
     document(&table.name, &body, &footer).into_string()

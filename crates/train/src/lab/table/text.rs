@@ -1,9 +1,6 @@
 //! The table for a terminal.
 
-use std::fmt::Write;
-
-use super::{Cost, Effect, Row, Table};
-use crate::progress::grouped;
+use super::{Row, Table};
 
 /// The table in lines of text.
 pub fn text(table: &Table) -> String {
@@ -38,15 +35,17 @@ pub fn text(table: &Table) -> String {
         }
     }
     line("");
-    line("test error in percent, of the last iterate; train: augmented images in the last steps");
+    line(
+        "test error in percent, of the last iterate; train: augmented images, in the last tenth of the steps",
+    );
     if !table.effects.is_empty() {
         line("");
     }
     for effect in &table.effects {
-        line(&effect_in_words(effect));
+        line(&effect.to_string());
     }
     line("");
-    line(&cost_in_words(&table.cost()));
+    line(&table.cost().to_string());
     for alarm in &table.alarms {
         line(&format!("ALARM: {alarm}"));
     }
@@ -71,46 +70,6 @@ pub(super) fn cells(row: &Row) -> [String; 6] {
 pub(super) fn diverged(row: &Row) -> String {
     let seeds: Vec<String> = row.diverged.iter().map(u64::to_string).collect();
     format!("diverged: seed {}", seeds.join(", "))
-}
-
-/// What was found of an effect, with how sure it is.
-pub(super) fn effect_in_words(effect: &Effect) -> String {
-    let Effect { worse, better, .. } = effect;
-    let mut words = format!("{}: ", effect.says);
-    if let Some(refused) = &effect.refused {
-        words.push_str(refused);
-        return words;
-    }
-    let Some(value) = effect.value else {
-        words.push_str("not run");
-        return words;
-    };
-    let _ = write!(words, "{worse} minus {better} is {value:+.2} points");
-    match effect.interval {
-        None => words.push_str(", of one run each: no interval"),
-        Some(interval) => {
-            let _ = write!(
-                words,
-                " ({:+.2} to {:+.2}, n {})",
-                interval.low, interval.high, effect.n
-            );
-            words.push_str(match interval {
-                _ if interval.low > 0.0 => ": as the paper says",
-                _ if interval.high < 0.0 => ": against the paper",
-                _ => ": not told apart",
-            });
-        }
-    }
-    words
-}
-
-pub(super) fn cost_in_words(cost: &Cost) -> String {
-    format!(
-        "cost: {} images, {:.3} PFLOP, {:.1} hours",
-        grouped(cost.images),
-        cost.petaflop,
-        cost.hours
-    )
 }
 
 fn departing(departures: &[String]) -> String {

@@ -1,15 +1,27 @@
-//! Line charts as inline SVG, whose colours are left to the style sheet.
+//! Line charts: as inline SVG whose colours are left to the style sheet, and as SVG and PNG files of their own.
 //!
-//! plotters draws with fixed colours. Here these are names: style.css maps each `stroke` and `fill` attribute to a
+//! plotters draws with fixed colours. On a page these are names: style.css maps each `stroke` and `fill` attribute to a
 //! custom property, so that one drawing serves light, dark and print.
 
+use std::io::Cursor;
 use std::ops::Range;
+use std::sync::Once;
 
+use epaint_default_fonts::UBUNTU_LIGHT;
+use image::{ImageFormat, RgbImage};
+use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::prelude::*;
+use plotters::style::register_font;
 
-/// Width and height of a chart in its own units.
+/// Width and height of a chart in its own units, which are pixels in a file.
 const SIZE: (u32, u32) = (1000, 560);
+/// Room above the chart of a file for its title, and for a row of its legend.
+const TITLE: u32 = 50;
+const LEGEND_ROW: u32 = 34;
+const LEGEND_COLUMNS: usize = 3;
+/// How much a band covers of what lies behind it.
+const BAND: f64 = 0.2;
 
 /// A colour of the style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +36,7 @@ pub enum Ink {
 
 impl Ink {
     /// How many series can be told apart.
-    pub const SERIES: usize = 4;
+    pub const SERIES: usize = 6;
 
     /// The colour as style.css selects it; the series' are Okabe and Ito's (2008), safe for the colour-blind.
     fn color(self) -> RGBColor {
@@ -35,7 +47,9 @@ impl Ink {
                 0 => RGBColor(0x00, 0x72, 0xb2),
                 1 => RGBColor(0xd5, 0x5e, 0x00),
                 2 => RGBColor(0x00, 0x9e, 0x73),
-                _ => RGBColor(0xcc, 0x79, 0xa7),
+                3 => RGBColor(0xcc, 0x79, 0xa7),
+                4 => RGBColor(0xe6, 0x9f, 0x00),
+                _ => RGBColor(0x56, 0xb4, 0xe9),
             },
         }
     }
@@ -63,54 +77,166 @@ pub enum Scale {
     Spread,
 }
 
-/// Draws lines over x from 0 to `end`; every coordinate must be finite, and some line must have a point.
-pub fn draw(lines: &[Line], end: f64, scale: Scale) -> String {
-    let mut svg = String::new();
-    draw_into(
-        &mut svg,
-        lines,
-        Axis::across(end),
-        Axis::upwards(lines, scale),
-    )
-    .expect("drawing into memory succeeds");
-    svg
+/// What is drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    /// Every coordinate finite, and some line with a point.
+    pub lines: Vec<Line>,
+    /// Lowest and highest x.
+    pub x: Range<f64>,
+    /// Of y.
+    pub scale: Scale,
 }
 
-type Drawing<'a> = DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>;
+/// What a chart says of itself where no page does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caption<'a> {
+    /// Above the chart.
+    pub title: &'a str,
+    /// Of the lines, by rank.
+    pub names: &'a [&'a str],
+    /// Below the chart.
+    pub x: &'a str,
+    /// Beside it.
+    pub y: &'a str,
+}
 
-fn draw_into<'a>(svg: &'a mut String, lines: &[Line], x: Axis, y: Axis) -> Result<(), Drawing<'a>> {
-    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    let mut chart = ChartBuilder::on(&area)
-        .margin_top(14)
-        .margin_right(34)
-        .x_label_area_size(50)
-        .y_label_area_size(92)
-        .build_cartesian_2d(x, y)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .bold_line_style(Ink::Grid.color().stroke_width(1))
-        .axis_style(Ink::Grid.color().stroke_width(2))
-        .label_style(TextStyle::from(("sans-serif", 28).into_font()).color(&Ink::Text.color()))
-        .draw()?;
-    for line in lines {
-        let color = line.ink.color();
-        if !line.band.is_empty() {
-            chart.draw_series([Polygon::new(line.outline(), color.filled())])?;
-        }
-        chart.draw_series(LineSeries::new(
-            line.points.iter().copied(),
-            color.stroke_width(3),
-        ))?;
-        if line.marked {
-            chart.draw_series(
-                line.points
-                    .iter()
-                    .map(|&point| Circle::new(point, 5, color.filled())),
-            )?;
-        }
+impl Caption<'_> {
+    /// Height above the chart.
+    fn head(&self) -> u32 {
+        TITLE + LEGEND_ROW * self.names.len().div_ceil(LEGEND_COLUMNS) as u32
     }
-    area.present()
+
+    fn size(&self) -> (u32, u32) {
+        (SIZE.0, SIZE.1 + self.head())
+    }
+}
+
+/// The text of all charts, whatever fonts the machine has.
+fn register_sans() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| {
+        register_font("sans-serif", FontStyle::Normal, UBUNTU_LIGHT)
+            .unwrap_or_else(|_| panic!("the font that is built in is one"));
+    });
+}
+
+fn text(size: u32) -> TextStyle<'static> {
+    TextStyle {
+        color: Ink::Text.color().to_backend_color(),
+        ..("sans-serif", size).into_font().into()
+    }
+}
+
+type Drawing<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
+
+impl Chart {
+    /// For a page, which has the style sheet, the title and the legend.
+    pub fn inline(&self) -> String {
+        register_sans();
+        let mut svg = String::new();
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        self.draw(&area, ["", ""])
+            .and_then(|()| area.present())
+            .expect("drawing into memory succeeds");
+        drop(area);
+        svg
+    }
+
+    /// An SVG file.
+    pub fn svg(&self, caption: Caption<'_>) -> String {
+        register_sans();
+        let mut svg = String::new();
+        let area = SVGBackend::with_string(&mut svg, caption.size()).into_drawing_area();
+        self.draw_captioned(&area, caption)
+            .expect("drawing into memory succeeds");
+        drop(area);
+        svg
+    }
+
+    /// A PNG file.
+    pub fn png(&self, caption: Caption<'_>) -> Vec<u8> {
+        register_sans();
+        let (width, height) = caption.size();
+        let mut pixels = vec![0; 3 * width as usize * height as usize];
+        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
+        self.draw_captioned(&area, caption)
+            .expect("drawing into memory succeeds");
+        drop(area);
+        let image = RgbImage::from_raw(width, height, pixels).expect("a colour for each pixel");
+        let mut png = Cursor::new(Vec::new());
+        image
+            .write_to(&mut png, ImageFormat::Png)
+            .expect("writing into memory succeeds");
+        png.into_inner()
+    }
+
+    fn draw_captioned<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        caption: Caption<'_>,
+    ) -> Drawing<B> {
+        area.fill(&WHITE)?;
+        let (head, chart) = area.split_vertically(caption.head());
+        head.draw(&Text::new(caption.title, (34, 12), text(30)))?;
+        let column = i32::try_from(SIZE.0).unwrap_or(i32::MAX) / LEGEND_COLUMNS as i32;
+        for (rank, (line, name)) in self.lines.iter().zip(caption.names).enumerate() {
+            let x = 34 + (rank % LEGEND_COLUMNS) as i32 * column;
+            let y = (TITLE + LEGEND_ROW * (rank / LEGEND_COLUMNS) as u32) as i32;
+            let middle = y + 12;
+            head.draw(&PathElement::new(
+                vec![(x, middle), (x + 36, middle)],
+                line.ink.color().stroke_width(4),
+            ))?;
+            head.draw(&Text::new(*name, (x + 46, y), text(24)))?;
+        }
+        self.draw(&chart, [caption.x, caption.y])?;
+        area.present()
+    }
+
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+        [x_name, y_name]: [&str; 2],
+    ) -> Drawing<B> {
+        let room = |name: &str| if name.is_empty() { 0 } else { 34 };
+        let x = Axis::across(&self.x);
+        let y = Axis::upwards(&self.lines, self.scale);
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(14)
+            .margin_right(34)
+            .x_label_area_size(50 + room(x_name))
+            .y_label_area_size(92 + room(y_name))
+            .build_cartesian_2d(x, y)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .bold_line_style(Ink::Grid.color().stroke_width(1))
+            .axis_style(Ink::Grid.color().stroke_width(2))
+            .label_style(text(28))
+            .axis_desc_style(text(26))
+            .x_desc(x_name)
+            .y_desc(y_name)
+            .draw()?;
+        for line in &self.lines {
+            let color = line.ink.color();
+            if !line.band.is_empty() {
+                chart.draw_series([Polygon::new(line.outline(), color.mix(BAND).filled())])?;
+            }
+            chart.draw_series(LineSeries::new(
+                line.points.iter().copied(),
+                color.stroke_width(3),
+            ))?;
+            if line.marked {
+                chart.draw_series(
+                    line.points
+                        .iter()
+                        .map(|&point| Circle::new(point, 5, color.filled())),
+                )?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Line {
@@ -132,12 +258,13 @@ struct Axis {
 }
 
 impl Axis {
-    fn across(end: f64) -> Self {
-        let high = end.max(1.0);
+    fn across(x: &Range<f64>) -> Self {
+        let low = x.start;
+        let high = x.end.max(low + 1.0);
         Self {
-            low: 0.0,
+            low,
             high,
-            ticks: ticks(0.0, high, 6).0,
+            ticks: ticks(low, high, 6).0,
             logarithmic: false,
         }
     }
@@ -279,6 +406,35 @@ mod tests {
         }
     }
 
+    fn chart(lines: Vec<Line>) -> Chart {
+        Chart {
+            lines,
+            x: 0.0..9.0,
+            scale: Scale::Zero,
+        }
+    }
+
+    /// The legend of many lines has rows of its own, and the picture is as large as both formats say.
+    #[test]
+    fn a_chart_is_a_file_with_its_title_and_legend() {
+        let chart = chart(vec![line(&[(0.0, 1.0), (9.0, 2.0)]); 4]);
+        let caption = Caption {
+            title: "Training error",
+            names: &["plain-20", "plain-56", "resnet-20", "resnet-56"],
+            x: "steps",
+            y: "%",
+        };
+        let svg = chart.svg(caption);
+        for said in ["Training error", "resnet-56", "steps"] {
+            assert!(svg.contains(said), "{said}: {svg}");
+        }
+        let png = image::load_from_memory(&chart.png(caption)).unwrap();
+        assert_eq!((png.width(), png.height()), caption.size());
+        let colours: std::collections::HashSet<_> =
+            png.to_rgb8().pixels().map(|pixel| pixel.0).collect();
+        assert!(colours.contains(&[0, 0x72, 0xb2]) && colours.len() > 10);
+    }
+
     #[test]
     fn every_colour_of_a_drawing_is_in_the_style_sheet() {
         let lines: Vec<Line> = (0..Ink::SERIES)
@@ -289,8 +445,8 @@ mod tests {
                 ..line(&[(0.0, 1.0), (9.0, 2.0)])
             })
             .collect();
-        let svg = draw(&lines, 9.0, Scale::Zero);
-        let css = include_str!("style.css");
+        let svg = chart(lines).inline();
+        let css = include_str!("report/style.css");
         let mut colours = 0;
         for attribute in svg
             .split([' ', '\n'])
@@ -337,7 +493,7 @@ mod tests {
                 "{values:?}: {:?}",
                 axis.ticks
             );
-            assert!(draw(&[line(values)], 0.0, Scale::Zero).ends_with("</svg>\n"));
+            assert!(chart(vec![line(values)]).inline().ends_with("</svg>\n"));
         }
     }
 

@@ -1,0 +1,158 @@
+//! Networks with parts deleted, and with the gradient of single paths.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use models::routes::Route;
+use models::{Init, Model, Network, registry};
+
+const INPUT: [usize; 3] = [3, 32, 32];
+
+fn network(name: &str, device: &Device) -> Model {
+    let architecture = &registry::find(name).unwrap().architecture;
+    let mut init = Init::new(device, architecture.initialization(), 1);
+    architecture.init(&mut init)
+}
+
+/// Values between -1 and 1 without a pattern.
+fn images(n: usize, device: &Device) -> Tensor<4> {
+    let [channels, height, width] = INPUT;
+    let values: Vec<f32> = (0..n * channels * height * width)
+        .map(|index| ((index * 7919 + 13) % 2003) as f32 / 1001.5 - 1.0)
+        .collect();
+    Tensor::from_data(
+        TensorData::new(values, [n, channels, height, width]),
+        device,
+    )
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
+fn classified(model: &Model, rows: Tensor<2>) -> Tensor<2> {
+    match model {
+        Model::ResNet(network) => network.classify(rows),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn without_nothing_a_network_is_itself() {
+    let device = Device::flex();
+    for name in [
+        "resnet20",
+        "plain20",
+        "preact_resnet110",
+        "vgg11_bn",
+        "efficientnet_b0",
+    ] {
+        let model = network(name, &device);
+        let images = images(2, &device);
+        let whole = values(model.forward(images.clone()));
+        assert_eq!(values(model.forward_without(images, &[])), whole, "{name}");
+    }
+}
+
+/// Option A's network has the same shortcuts with and without its layers: without all of them it is
+/// the stem, sampled and padded, and the head.
+#[test]
+fn blocks_are_deleted() {
+    let device = Device::flex();
+    let model = network("resnet20", &device);
+    let parts = model.deletable(INPUT);
+    assert_eq!(parts.len(), 9);
+    assert_eq!(model.residual_blocks(INPUT), 9);
+    let changing: Vec<&str> = (parts.iter().filter(|part| part.changes_shape))
+        .map(|part| part.place.as_str())
+        .collect();
+    assert_eq!(changing, ["stage2.block0", "stage3.block0"]);
+    let images = images(2, &device);
+    let whole = values(model.forward(images.clone()));
+    for part in &parts {
+        let without = values(model.forward_without(images.clone(), &[part]));
+        assert_ne!(without, whole, "{}", part.place);
+    }
+    let all: Vec<_> = parts.iter().collect();
+    let bare = values(model.forward_without(images.clone(), &all));
+    let stem = values(model.features(images, "stem").unwrap());
+    // Every fourth pixel of 16 channels, which two times are padded to twice as many, half on each side.
+    let mean = |channel: &[f32]| {
+        let pixels = (0..8).flat_map(|row| (0..8).map(move |column| 4 * (32 * row + column)));
+        pixels.map(|pixel| channel[pixel]).sum::<f32>() / 64.0
+    };
+    let rows: Vec<f32> = (stem.chunks(16 * 32 * 32))
+        .flat_map(|image| {
+            let mut row = [0.0; 64];
+            for (value, channel) in row[24..40].iter_mut().zip(image.chunks(32 * 32)) {
+                *value = mean(channel);
+            }
+            row
+        })
+        .collect();
+    let seen = Tensor::from_data(TensorData::new(rows, [2, 64]), &device);
+    for (found, expected) in bare.iter().zip(values(classified(&model, seen))) {
+        assert!((found - expected).abs() < 1e-5, "{found}, {expected}");
+    }
+}
+
+#[test]
+fn a_plain_network_loses_the_blocks_that_keep_the_shape() {
+    let device = Device::flex();
+    let model = network("plain20", &device);
+    let parts = model.deletable(INPUT);
+    assert_eq!(model.residual_blocks(INPUT), 0);
+    let places: Vec<&str> = parts.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "stage1.block0",
+            "stage1.block1",
+            "stage1.block2",
+            "stage2.block1",
+            "stage2.block2",
+            "stage3.block1",
+            "stage3.block2"
+        ]
+    );
+    let images = images(2, &device);
+    let whole = values(model.forward(images.clone()));
+    for part in &parts {
+        assert_ne!(
+            values(model.forward_without(images.clone(), &[part])),
+            whole
+        );
+    }
+}
+
+/// The gradient by the images is the sum of those along all paths: of two blocks, four.
+#[test]
+fn gradients_of_all_paths_sum_to_the_gradient() {
+    let device = Device::flex().autodiff();
+    let model = network("resnet8", &device);
+    let blocks = model.residual_blocks(INPUT);
+    assert_eq!(blocks, 3);
+    let gradient = |routes: &[Route]| {
+        let images = images(2, &device).require_grad();
+        let scores = model.forward_on(images.clone(), routes);
+        let gradients = scores.powi_scalar(2).sum().backward();
+        values(images.grad(&gradients).unwrap())
+    };
+    let whole = gradient(&[]);
+    let mut sum = vec![0.0; whole.len()];
+    for path in 0..1 << blocks {
+        let route = |block: usize| match path >> block & 1 {
+            0 => Route::BackThroughShortcut,
+            _ => Route::BackThroughLayers,
+        };
+        let routes: Vec<Route> = (0..blocks).map(route).collect();
+        for (sum, value) in sum.iter_mut().zip(gradient(&routes)) {
+            *sum += value;
+        }
+    }
+    let largest = whole
+        .iter()
+        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    assert!(largest > 0.0);
+    for (sum, whole) in sum.iter().zip(&whole) {
+        assert!((sum - whole).abs() < 1e-4 * largest, "{sum}, {whole}");
+    }
+}
