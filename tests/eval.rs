@@ -103,6 +103,10 @@ fn a_datasets_images_are_seen_as_they_are_or_enlarged() {
         assert!(figure(&found, "top1") > 30.0, "{line}: {found}");
     }
     place
+        .train("eval --run run --view multi-scale --scales 8,10")
+        .is(0)
+        .says("run  resize 8x8 | 10x10 bilinear, the whole image, mirrored too, normalize mean [");
+    place
         .train("eval --run run --view ten-crop --resize 9 --format text")
         .is(0)
         .says(

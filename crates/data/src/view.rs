@@ -227,15 +227,12 @@ impl fmt::Display for Views {
         if self.padding > 0 {
             write!(f, "padding {}, ", self.padding)?;
         }
-        match self.places {
-            Places::Middle => f.write_str("middle"),
-            Places::Corners => f.write_str("corners and middle"),
-            Places::Grid(side) => write!(f, "{side}x{side} parts"),
-            Places::Random(count) => write!(f, "{count} random parts"),
-        }?;
-        match sizes(|frame| frame.part) {
-            Some(parts) => write!(f, " of {parts}"),
-            None => f.write_str(" of everything"),
+        match (self.places, sizes(|frame| frame.part)) {
+            (_, None) => f.write_str("the whole image"),
+            (Places::Middle, Some(parts)) => write!(f, "middle of {parts}"),
+            (Places::Corners, Some(parts)) => write!(f, "corners and middle of {parts}"),
+            (Places::Grid(side), Some(parts)) => write!(f, "{side}x{side} parts of {parts}"),
+            (Places::Random(count), Some(parts)) => write!(f, "{count} random parts of {parts}"),
         }?;
         match self.mirror {
             Mirror::Never => Ok(()),

@@ -1,6 +1,7 @@
 //! Evaluation of networks on a split: of one on the images as they are loaded, or of several together on
 //! several views of each image.
 
+use std::fmt;
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -98,6 +99,16 @@ pub struct Viewer<'a> {
     pub slides: bool,
     /// Views at a time.
     pub batch: usize,
+}
+
+/// What the network sees, as in `middle of 224x224, normalize mean [0.5] std [0.5]`.
+impl fmt::Display for Viewer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.preprocessing.0.as_slice() {
+            [] => write!(f, "{}", self.views),
+            _ => write!(f, "{}, {}", self.views, self.preprocessing),
+        }
+    }
 }
 
 /// What a network says of an image.

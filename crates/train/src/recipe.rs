@@ -839,7 +839,16 @@ impl RecipeFile {
                 models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
                 _ => "model".to_owned(),
             };
-            self.error(&path, Fault::invalid(error.to_string()))
+            let fault = Fault::invalid(error.to_string());
+            let fault = match network::taking_the_options_of(&self.recipe.model).as_slice() {
+                [] => fault,
+                [one] => fault.with_hint(format!("`{one}` has it")),
+                [one, others @ ..] => fault.with_hint(format!(
+                    "`{one}` and {} other networks have it",
+                    others.len()
+                )),
+            };
+            self.error(&path, fault)
         })
     }
 

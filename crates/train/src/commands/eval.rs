@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::ValueEnum;
-use data::random::{self, Purpose};
-use data::{Frame, Mirror, Opened, Places, Size, Source, Subset, Views};
-use models::TestScales;
+use data::{Opened, Source, Subset};
 use serde::Serialize;
 
 use super::network::Network;
+use super::views::{self, name};
 use super::{data_dir, print_json, start_threads};
 use crate::cli::{EvalArgs, Format, Split, View};
 use crate::device::{self, Choice};
@@ -18,7 +16,7 @@ use crate::evaluate::{self, Outcome, Viewer};
 use crate::plan::Plan;
 use crate::recipe::Dataset;
 use crate::streams::{print_line, say};
-use crate::{datasets, preprocess, report};
+use crate::{datasets, report};
 
 /// Images at a time, unless the user says otherwise.
 pub(super) const BATCH: usize = 128;
@@ -64,7 +62,7 @@ struct Evaluated {
 
 /// Evaluates models of runs, or weights of named networks.
 pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
-    check_flags(arguments)?;
+    views::check_flags(arguments)?;
     let chosen = device::choose(&arguments.machine.device)?;
     start_threads(arguments.machine.threads);
     let images = Images::find(arguments)?;
@@ -74,12 +72,8 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
         .iter()
         .map(|network| viewer(network, &images, arguments, &chosen))
         .collect::<Result<_, _>>()?;
-    let seen = |viewer: &Viewer<'_>| match viewer.preprocessing.0.as_slice() {
-        [] => viewer.views.to_string(),
-        _ => format!("{}, {}", viewer.views, viewer.preprocessing),
-    };
     for (network, viewer) in networks.iter().zip(&viewers) {
-        say(format_args!("{}  {}", network.name, seen(viewer)));
+        say(format_args!("{}  {viewer}", network.name));
     }
     let ensemble = evaluate::evaluate_together(&viewers)
         .map_err(|error| Error::failure("cannot read the images").explained_by(error))?;
@@ -90,60 +84,12 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
         members: members
             .map(|((network, viewer), outcome)| Member {
                 network: network.name.clone(),
-                seen: seen(viewer),
+                seen: viewer.to_string(),
                 figures: outcome.into(),
             })
             .collect(),
     };
     print(arguments.format, &evaluated)
-}
-
-/// Which views a flag goes with.
-const FLAGS: [(&str, &[View]); 4] = [
-    (
-        "--resize",
-        &[View::Center, View::TenCrop, View::FiveRandom, View::Dense],
-    ),
-    (
-        "--crop",
-        &[
-            View::Center,
-            View::TenCrop,
-            View::FiveRandom,
-            View::MultiCrop,
-        ],
-    ),
-    (
-        "--padding",
-        &[View::TenCrop, View::FiveRandom, View::MultiCrop],
-    ),
-    ("--scales", &[View::MultiScale, View::MultiCrop]),
-];
-
-/// Refuses flags that would have no effect.
-fn check_flags(arguments: &EvalArgs) -> Result<(), Error> {
-    let typed = [
-        arguments.network.resize.is_some(),
-        arguments.network.crop.is_some(),
-        arguments.padding.is_some(),
-        !arguments.scales.is_empty(),
-    ];
-    let is_idle = |views: &[View]| !views.contains(&arguments.view);
-    let idle = (FLAGS.iter().zip(typed)).find(|((_, views), typed)| *typed && is_idle(views));
-    let Some(((flag, views), _)) = idle else {
-        return Ok(());
-    };
-    let views: Vec<String> = views.iter().map(|view| name(*view)).collect();
-    let what = format!(
-        "`{flag}` does not go with `--view {}`",
-        name(arguments.view)
-    );
-    Err(Error::usage(what).with_hint(format!("it goes with {}", views.join(", "))))
-}
-
-fn name(view: View) -> String {
-    let value = view.to_possible_value().expect("no view is hidden");
-    value.get_name().to_owned()
 }
 
 /// What is evaluated on.
@@ -295,7 +241,7 @@ fn viewer<'a>(
         model: &network.model,
         device: &device.device,
         source: images.of(network)?,
-        views: views(network, images, arguments)?,
+        views: views::chosen(network, images.opened(), arguments)?,
         preprocessing: &network.preprocessing,
         slides: matches!(arguments.view, View::Dense | View::MultiScale),
         batch: arguments.batch.unwrap_or(BATCH),
@@ -304,88 +250,8 @@ fn viewer<'a>(
     let size = images
         .opened()
         .map_or(network.covered(), |opened| opened.size);
-    check_views(&viewer, size, network)?;
+    views::check(&viewer, size, network)?;
     Ok(viewer)
-}
-
-/// What the network looks at in an image: of a folder's, scaled as the network's own images are; of a dataset's, as it is
-/// unless a flag says otherwise.
-fn views(network: &Network, images: &Images, arguments: &EvalArgs) -> Result<Views, Error> {
-    let is_scaled = images.opened().is_none() || arguments.network.resize.is_some();
-    let is_cut = is_scaled || arguments.network.crop.is_some();
-    let [height, width] = network.framing.crop;
-    let crop = match images.opened() {
-        Some(Opened { size, .. }) if !is_cut => [height.min(size.height), width.min(size.width)],
-        _ => [height, width],
-    };
-    let own = Frame {
-        scale: is_scaled.then_some(network.framing.resize),
-        part: Some(crop),
-    };
-    let whole = Frame { part: None, ..own };
-    let (frames, places, mirror) = match arguments.view {
-        View::Center => (vec![own], Places::Middle, Mirror::Never),
-        View::TenCrop => (vec![own], Places::Corners, Mirror::Both),
-        View::FiveRandom => (vec![own], Places::Random(5), Mirror::AtRandom),
-        View::Dense => (vec![whole], Places::Middle, Mirror::Both),
-        View::MultiScale => (scales(network, arguments)?, Places::Middle, Mirror::Both),
-        View::MultiCrop => {
-            let mut frames = scales(network, arguments)?;
-            frames.iter_mut().for_each(|frame| frame.part = Some(crop));
-            (frames, Places::Grid(5), Mirror::Both)
-        }
-    };
-    Ok(Views {
-        frames,
-        interpolation: network.framing.interpolation,
-        padding: arguments.padding.unwrap_or(0),
-        places,
-        mirror,
-    })
-}
-
-/// The scales that are typed, else those of the network's paper.
-fn scales(network: &Network, arguments: &EvalArgs) -> Result<Vec<Frame>, Error> {
-    let side = |side: &usize| Frame {
-        scale: Some([*side; 2]),
-        part: None,
-    };
-    let size = |size: &[usize; 2]| Frame {
-        scale: Some(*size),
-        part: Some(*size),
-    };
-    match network.test_scales() {
-        _ if !arguments.scales.is_empty() => Ok(arguments.scales.iter().map(side).collect()),
-        Some(TestScales::Sides(sides)) => Ok(sides.iter().map(side).collect()),
-        Some(TestScales::Sizes(sizes)) => Ok(sizes.iter().map(size).collect()),
-        None => Err(Error::usage(format!(
-            "`{}` has no scales of its own: its paper looks at images at one",
-            network.name
-        ))
-        .with_hint("name pixels of the shorter side, for example `--scales 256,384,512`")),
-    }
-}
-
-/// Checks that the network takes every view of images of `size`.
-fn check_views(viewer: &Viewer<'_>, size: Size, network: &Network) -> Result<(), Error> {
-    let misfit = |error| Error::usage("the views do not fit the images").explained_by(error);
-    let mut rng = random::stream(0, Purpose::View, 0, 0);
-    for view in viewer.views.choose(size, &mut rng).map_err(misfit)? {
-        let [height, width] = view.part;
-        let part = Size {
-            height,
-            width,
-            ..size
-        };
-        let seen = (viewer.preprocessing)
-            .output_size(part)
-            .map_err(preprocess::misfit)?;
-        match viewer.slides {
-            true => network.check_map(seen),
-            false => network.check(seen),
-        }?;
-    }
-    Ok(())
 }
 
 fn print(format: Format, evaluated: &Evaluated) -> Result<(), Error> {
