@@ -3,7 +3,7 @@
 mod support;
 
 use std::f32::consts::PI;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
@@ -118,6 +118,44 @@ fn tensors_train_and_are_evaluated() {
         r#"{ tensors = "train.safetensors", test = "test.safetensors" }"#,
     );
     assert_learnt(&place, &run);
+}
+
+/// The recipe's paths go from where the run was started, or from here where all of it was moved.
+#[test]
+fn a_run_finds_its_dataset_from_another_folder() {
+    let place = Place::new();
+    place.write("project/train.safetensors", tensors(0..32));
+    place.write("project/test.safetensors", tensors(32..48));
+    let recipe = r#"
+        model   = "resnet8"
+        dataset = { tensors = "train.safetensors", test = "test.safetensors" }
+        batch   = 16
+        length  = { steps = 1 }
+        [optimizer.sgd]
+        [schedule.constant]
+        rate = 0.05
+    "#;
+    place.write("project/own.toml", recipe);
+    place
+        .train_in("project", "--config own.toml --run-dir run")
+        .is(0);
+    let evaluated = place.train("eval --run project/run").is(0).json();
+    assert_eq!(evaluated["images"], 16);
+    place
+        .train("features --run project/run --at stage1 --output features.safetensors")
+        .is(0);
+
+    fs::rename(place.path("project"), place.path("moved")).unwrap();
+    place.train_in("moved", "eval --run run").is(0);
+    place
+        .train("eval --run moved/run")
+        .is(1)
+        .says("caused by: `train.safetensors` does not exist");
+    // A plan of before there was `started_in`.
+    let plan = String::from_utf8(place.run("moved/run").bytes("plan.toml")).unwrap();
+    let lines = plan.lines().filter(|line| !line.starts_with("started_in"));
+    place.write("moved/run/plan.toml", lines.collect::<Vec<_>>().join("\n"));
+    place.train_in("moved", "eval --run run").is(0);
 }
 
 #[test]

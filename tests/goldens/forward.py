@@ -1,6 +1,6 @@
 """Writes forward.json: logits of networks whose weights and images are computed, not stored.
 
-The rule is written twice, here and in crates/models/tests/parity.rs. Element i of the tensor called
+The rule is written twice, here and in crates/models/tests/support. Element i of the tensor called
 `name` starts from a uniform u in [0, 1), a multiple of 2^-24:
 
     h = FNV-1a of the bytes of `name`, 32 bits

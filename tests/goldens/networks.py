@@ -626,6 +626,7 @@ NETWORKS = {
     "preact_resnet1001": preact(111, bottleneck=True),
     "wide_resnet16_8": wide(16, 8),
     "wide_resnet28_10": wide(28, 10),
+    "wide_resnet40_4": wide(40, 4),
     "wide_resnet40_10": wide(40, 10),
     **senets(),
     **deformables(),

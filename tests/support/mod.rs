@@ -100,6 +100,14 @@ impl Place {
         self.train_with(&line.split_whitespace().collect::<Vec<_>>())
     }
 
+    /// Runs the program with the words of `line`, in a folder that is here.
+    pub fn train_in(&self, folder: &str, line: &str) -> Said {
+        let mut command = self.command();
+        command.current_dir(self.path(folder));
+        let output = command.args(line.split_whitespace()).output();
+        Said::of(output.expect("the program was built for this test"))
+    }
+
     /// Runs the program with arguments in which there may be spaces.
     pub fn train_with(&self, arguments: &[&str]) -> Said {
         let output = self.command().args(arguments).output();

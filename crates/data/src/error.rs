@@ -165,13 +165,15 @@ pub enum Error {
         size: Size,
     },
 
-    /// A test folder has a class that the training folder lacks.
-    #[error("class `{class}` in `{}` is not a class of the training images", path.display())]
+    /// A folder has a class that it should not have.
+    #[error("class `{class}` in `{}` is not a class of {of}", path.display())]
     UnknownClass {
         /// The folder of the class.
         path: PathBuf,
         /// Its name.
         class: String,
+        /// What has the classes that there are.
+        of: &'static str,
     },
 
     /// An image file cannot be decoded.
@@ -267,6 +269,17 @@ pub enum Error {
         size: Size,
         /// The middle.
         to: Size,
+    },
+
+    /// A part of an image is larger than the image, or several parts all are the same.
+    #[error("no room for {} of {}x{} in an image of {}x{}", if *several { "several parts" } else { "a part" }, part[0], part[1], whole[0], whole[1])]
+    NoRoom {
+        /// Height and width of the part.
+        part: [usize; 2],
+        /// Whether several are wanted, in different places.
+        several: bool,
+        /// Height and width of the image, scaled and padded.
+        whole: [usize; 2],
     },
 
     /// An image is so long and narrow that it would be huge when scaled.
@@ -392,7 +405,7 @@ impl Error {
                 path.display()
             ),
             Error::NoImageFiles { .. } => {
-                "a folder dataset has `train/CLASS/*.png` (or .jpg, .jpeg), and may have `test/CLASS/` or `val/CLASS/`".into()
+                "images lie in class folders, `CLASS/*.png` (or .jpg, .jpeg), which a dataset has under `train/`, and under `test/` or `val/`".into()
             }
             Error::ImageSize { .. } => "scale all images to one size first".into(),
             Error::MissingTensor { tensor, .. }
@@ -407,6 +420,10 @@ impl Error {
             Error::Channels { transform, .. } => {
                 format!("remove `{transform}` from the recipe, or use images of colour")
             }
+            Error::NoRoom { part, several, .. } => format!(
+                "scale the images to {} or more, by `--resize` or `--scales`, pad them, by `--padding`, or cut out less, by `--crop`",
+                part[0].max(part[1]) + usize::from(*several)
+            ),
             Error::BatchTooLarge { images, .. } => format!("set `batch` to {images} or less"),
             Error::ZeroBatch => "set `batch` to 1 or more".into(),
             Error::Sample { source, .. } => return source.hint(),

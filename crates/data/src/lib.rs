@@ -21,6 +21,7 @@ pub mod random;
 mod sample;
 mod sources;
 pub mod statistics;
+mod view;
 
 pub use augment::{Choice, Interpolation, Pipeline, Transform};
 pub use burn_dataset::Dataset;
@@ -29,7 +30,8 @@ pub use decode::{image_files, read_image};
 pub use error::{Error, Result};
 pub use loader::{Batch, Batches, Loader, LoaderConfig};
 pub use manifest::{Format, Manifest, Split};
-pub use opened::{Opened, digits, open, open_folder, open_idx, open_tensors};
+pub use opened::{Opened, digits, open, open_folder, open_idx, open_photographs, open_tensors};
 pub use sample::{Image, Pixels, Sample, Size};
 pub use sources::tensors::read_images;
 pub use statistics::{Pca, Statistics};
+pub use view::{Frame, Mirror, Places, View, Views};

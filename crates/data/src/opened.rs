@@ -119,6 +119,15 @@ pub fn open_folder(folder: &Path) -> Result<Opened> {
     Ok(Opened::new(splits, classes, size))
 }
 
+/// Reads images of any size from `folder/CLASS/`, where `classes` are the names of the folders in the order of their labels.
+///
+/// PNG and JPEG, with `channels` as [`read_image`](crate::read_image) makes them, each decoded when it is asked for. Folders
+/// of classes may be absent; one that is not a class is an error.
+pub fn open_photographs(folder: &Path, classes: &[String], channels: usize) -> Result<Source> {
+    let photographs = folder::open_photographs(folder, classes, channels)?;
+    Ok(Arc::new(photographs))
+}
+
 /// Reads safetensors files with `images`, F32 of shape `[N, C, H, W]`, and `labels`, I64 of shape `[N]`.
 ///
 /// The values are fed as they are. The classes are numbered, up to the largest label of both files.

@@ -16,6 +16,8 @@ pub enum Purpose {
     Shuffle = 1,
     /// Augmentation of one image.
     Augment = 2,
+    /// The views of one image that evaluation chooses at random.
+    View = 3,
 }
 
 /// The stream of (seed, purpose, epoch, index): ChaCha8 keyed by these as four little-endian `u64`.

@@ -28,7 +28,7 @@ use kernels::{Activation, Finish};
 
 use crate::layers::{
     BatchNorm, Conv2d, Conv2dConfig, ConvNorm, DeformConv2d, DeformConv2dConfig, Linear, MaxPool2d,
-    Shortcut,
+    Shortcut, StochasticDepth,
 };
 use crate::stages::{self, Position, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
@@ -38,6 +38,7 @@ pub const DEFORM_RESNET50: DeformResNetConfig = DeformResNetConfig {
     depths: [3, 4, 6, 3],
     deformable: 1,
     modulates: false,
+    stochastic_depth: 0.0,
     channels: 3,
     classes: 1000,
 };
@@ -54,7 +55,7 @@ const WIDTH: usize = 64;
 const EXPANSION: usize = 4;
 
 /// A deformable residual network of bottlenecks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeformResNetConfig {
     /// Blocks in each stage.
     pub depths: [usize; 4],
@@ -62,6 +63,9 @@ pub struct DeformResNetConfig {
     pub deformable: usize,
     /// Whether taps are weighted.
     pub modulates: bool,
+    /// The probability that training drops the path of the last block; those of the blocks before it
+    /// are linear in depth.
+    pub stochastic_depth: f64,
     /// Channels of the images.
     pub channels: usize,
     /// Scores.
@@ -100,6 +104,10 @@ impl NetworkConfig for DeformResNetConfig {
             stages,
             head: Linear::new(channels, self.classes, init),
         }
+    }
+
+    fn stochastic_depth(&mut self) -> Option<&mut f64> {
+        Some(&mut self.stochastic_depth)
     }
 }
 
@@ -163,6 +171,7 @@ pub(crate) struct DeformBlock {
     norm: BatchNorm,
     last: ConvNorm,
     shortcut: Shortcut,
+    depth: StochasticDepth,
 }
 
 /// The 3x3 convolution of a block.
@@ -209,6 +218,7 @@ impl DeformBlock {
             } else {
                 Shortcut::identity(channels, out, stride)
             },
+            depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
     }
 }
@@ -226,6 +236,7 @@ impl stages::Block for DeformBlock {
         };
         let y = self.norm.forward_with(y, relu_of(None));
         let shortcut = self.shortcut.forward(x);
-        self.last.forward_with(y, relu_of(Some(shortcut)))
+        let last = |finish| self.last.forward_with(y, finish);
+        self.depth.after(relu_of(Some(shortcut)), last)
     }
 }

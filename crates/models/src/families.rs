@@ -19,7 +19,9 @@ use crate::resnet::{BottleneckStride, ResNet, ResNetConfig, ShortcutKind};
 use crate::senet::{SeNet, SeNetConfig};
 use crate::squeezenet::{SqueezeNet, SqueezeNetConfig};
 use crate::vgg::{Vgg, VggConfig};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Seen, Tap};
+use crate::{
+    ConfigError, Init, Initialization, Network, NetworkConfig, Scores, Seen, Tap, TestScales,
+};
 
 /// Makes [`Architecture`] and [`Model`] from one line a family: its documentation, its name, its
 /// configuration (which has `channels` and `classes`) and its network.
@@ -131,6 +133,14 @@ macro_rules! families {
                 }
             }
 
+            /// The sizes at which the network's paper looks at a test image to average what the
+            /// network says, where it does that.
+            pub fn test_scales(&self) -> Option<TestScales> {
+                match self {
+                    $(Self::$family(config) => config.test_scales(),)+
+                }
+            }
+
             /// Makes the network.
             pub fn init(&self, init: &mut Init) -> Model {
                 match self {
@@ -176,8 +186,17 @@ macro_rules! families {
                 }
             }
 
-            /// The mean of [`forward_map`](Self::forward_map), `[n, channels, h, w]` to
-            /// `[n, classes]` (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2).
+            /// What a map says of the whole image, `[n, classes, h, w]` to `[n, classes]`: the mean of
+            /// its places (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2); for OverFeat, each
+            /// class's largest score (Sermanet et al. 2013, arXiv:1312.6229, section 3.3).
+            pub fn over_places(&self, map: Tensor<4>) -> Tensor<2> {
+                match self {
+                    $(Self::$family(net) => net.over_places(map),)+
+                }
+            }
+
+            /// The scores of [`forward_map`](Self::forward_map), taken together as
+            /// [`over_places`](Self::over_places) does: `[n, channels, h, w]` to `[n, classes]`.
             ///
             /// # Panics
             ///

@@ -87,7 +87,7 @@ pub use complexity::{Description, Layer, LayerKind, layer_names};
 pub use error::ConfigError;
 pub use families::{Architecture, Model};
 pub use initialization::{Init, Initialization};
-pub use network::{Network, NetworkConfig, Scores};
+pub use network::{Network, NetworkConfig, Scores, TestScales};
 pub use responses::Response;
 pub use seen::Seen;
 pub use tap::{Place, Tap};

@@ -23,6 +23,12 @@ pub trait NetworkConfig {
         self.check(size)
     }
 
+    /// The sizes at which its paper looks at a test image to average what the network says, where it
+    /// does that.
+    fn test_scales(&self) -> Option<TestScales> {
+        None
+    }
+
     /// Makes the network.
     ///
     /// The classifier's bias, a value for each class, comes last among its parameters.
@@ -42,6 +48,15 @@ pub trait NetworkConfig {
     fn stochastic_depth(&mut self) -> Option<&mut f64> {
         None
     }
+}
+
+/// The sizes at which a test image is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestScales {
+    /// Pixels of the shorter side of the whole image.
+    Sides(&'static [usize]),
+    /// `[height, width]` that the image is scaled to cover, and of the middle that is cut out then.
+    Sizes(&'static [[usize; 2]]),
 }
 
 /// A network of some family: features of an image, and a classifier of what it sees of them.
@@ -75,10 +90,16 @@ pub trait Network: Module {
         self.seen().slide(features, |rows| self.classify(rows))
     }
 
-    /// The mean of [`forward_map`](Self::forward_map), `[n, channels, h, w]` to `[n, classes]`
-    /// (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2).
+    /// What a map says of the whole image, `[n, classes, h, w]` to `[n, classes]`: the mean of its
+    /// places (Simonyan and Zisserman 2014, arXiv:1409.1556, section 3.2).
+    fn over_places(&self, map: Tensor<4>) -> Tensor<2> {
+        global_average(map)
+    }
+
+    /// The scores of [`forward_map`](Self::forward_map), taken together as
+    /// [`over_places`](Self::over_places) does: `[n, channels, h, w]` to `[n, classes]`.
     fn forward_dense(&self, images: Tensor<4>) -> Tensor<2> {
-        global_average(self.forward_map(images))
+        self.over_places(self.forward_map(images))
     }
 
     /// The scores that a training step needs, auxiliary classifiers included.

@@ -17,6 +17,10 @@
 //!
 //! - Larger images have a map ([`forward_map`](Network::forward_map), section 3.3) and no single
 //!   scores.
+//! - Table 5 has the sizes of test images at six scales, and not how they come about: an image is
+//!   scaled until it covers one, and its middle is cut out. Both networks see these sizes, which line
+//!   up with the places of the accurate one. A class's largest score over the places (section 3.3) is
+//!   taken before the softmax, so that a class has a probability.
 //! - Table 1 has the second layer's input at 24x24, which is its output before pooling: 28x28 go in.
 //! - Biases start at zero; the paper says how weights start alone.
 
@@ -24,7 +28,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, TestScales};
 
 /// Table 1.
 pub const OVERFEAT_FAST: OverFeatConfig = OverFeatConfig {
@@ -57,6 +61,16 @@ pub const OVERFEAT_ACCURATE: OverFeatConfig = OverFeatConfig {
     hidden: [4096, 4096],
     ..OVERFEAT_FAST
 };
+
+/// Table 5: height and width of test images.
+const TEST_SIZES: [[usize; 2]; 6] = [
+    [245, 245],
+    [281, 317],
+    [317, 389],
+    [389, 461],
+    [425, 497],
+    [461, 569],
+];
 
 const fn row(
     filters: usize,
@@ -124,6 +138,10 @@ impl NetworkConfig for OverFeatConfig {
         ConfigError::if_below(self.size, size)
     }
 
+    fn test_scales(&self) -> Option<TestScales> {
+        Some(TestScales::Sizes(&TEST_SIZES))
+    }
+
     fn init(&self, init: &mut Init) -> OverFeat {
         let mut layers = Vec::with_capacity(self.convs.len());
         let mut channels = self.channels;
@@ -174,6 +192,12 @@ impl Network for OverFeat {
         self.seen
     }
 
+    /// The largest score of each class (section 3.3).
+    fn over_places(&self, map: Tensor<4>) -> Tensor<2> {
+        let [n, classes, _, _] = map.dims();
+        map.flatten::<3>(2, 3).max_dim(2).reshape([n, classes])
+    }
+
     fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
         let x = self.dropout.forward(self.fc1.forward_relu(rows));
         let x = self.dropout.forward(self.fc2.forward_relu(x));
@@ -206,5 +230,30 @@ impl Layer {
             Some(pool) => pool.forward(x),
             None => x,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::trace;
+
+    /// Table 5, "map size".
+    #[test]
+    fn maps_of_the_test_sizes_are_the_papers() {
+        let device = Device::flex();
+        let network = OVERFEAT_ACCURATE.init(&mut Init::new(&device, Initialization::He, 0));
+        let map = |[height, width]: [usize; 2]| {
+            let mut found = [0; 2];
+            trace::run([3, height, width], &device, |images| {
+                let [_, _, height, width] = network.forward_map(images).dims();
+                found = [height, width];
+            });
+            found
+        };
+        let expected = [[3, 3], [6, 9], [9, 15], [15, 21], [18, 24], [21, 30]];
+        assert_eq!(TEST_SIZES.map(map), expected);
     }
 }

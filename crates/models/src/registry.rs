@@ -232,6 +232,7 @@ pub const MODELS: &[Entry] = &[
     entry("wide_resnet16_8", PreAct(wide(16, 8)), 32, ZAGORUYKO_2016),
     entry("wide_resnet28_10", PreAct(wide(28, 10)), 32, ZAGORUYKO_2016)
         .reaches(96.00, "CIFAR-10, the paper, median of 5"),
+    entry("wide_resnet40_4", PreAct(wide(40, 4)), 32, ZAGORUYKO_2016),
     entry("wide_resnet40_10", PreAct(wide(40, 10)), 32, ZAGORUYKO_2016),
     entry("se_resnet110", SeNet(SE_RESNET110), 32, HU_2017)
         .reaches(94.79, "CIFAR-10, the paper's table 4"),

@@ -36,7 +36,8 @@ use crate::layers::{
     RectifierKind,
 };
 use crate::{
-    ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, gradient_checkpointing,
+    ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, TestScales,
+    gradient_checkpointing,
 };
 
 /// Table 1, A.
@@ -120,6 +121,11 @@ impl NetworkConfig for VggConfig {
 
     fn initialization(&self) -> Initialization {
         Initialization::Paper
+    }
+
+    /// Section 4.2, of networks that were trained on shorter sides of 256 to 512.
+    fn test_scales(&self) -> Option<TestScales> {
+        Some(TestScales::Sides(&[256, 384, 512]))
     }
 
     /// Five poolings halve the image.

@@ -159,6 +159,19 @@ fn overfeats_last_pooling_is_at_every_offset() {
     assert_close(network.forward_map(larger), expected, "overfeat");
 }
 
+#[test]
+fn overfeat_says_of_an_image_what_it_says_loudest_anywhere() {
+    let network = init(&SMALL_OVERFEAT);
+    let larger = images([2, 3, 35 + 2 * 4, 35 + 4 * 4], &Device::flex());
+    let map = network.forward_map(larger.clone());
+    let places: Vec<Tensor<2>> = (0..3)
+        .flat_map(|y| (0..5).map(move |x| (y, x)))
+        .map(|(y, x)| flatten(map.clone().slice(s![.., .., y..=y, x..=x])))
+        .collect();
+    let loudest = places.into_iter().reduce(Tensor::max_pair).unwrap();
+    assert_close(network.forward_dense(larger), loudest, "overfeat");
+}
+
 /// AlexNet pads: a crop sees zeros where the map sees the image. The map is the classifier at each
 /// window of the features.
 #[test]

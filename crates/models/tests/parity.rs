@@ -6,13 +6,10 @@
 mod support;
 
 use burn::tensor::Device;
-use models::Model;
 use models::layers::RectifierKind;
-use models::parameters::{self, Parameter};
 use models::registry::Entry;
-use models::weights::{HostTensor, Weights};
 use serde::Deserialize;
-use support::{build, entries, images, uniform};
+use support::{build, entries, filled, images};
 
 const GOLDENS: &str = include_str!("../../../tests/goldens/forward.json");
 
@@ -37,33 +34,6 @@ struct Case {
     /// Of the norms' weights.
     gain: f64,
     logits: Vec<Vec<f32>>,
-}
-
-fn values(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {
-    let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
-    let value = |u: f64| match shape.len() {
-        2.. => (2.0 * u - 1.0) * bound,
-        _ if name.ends_with("running_var") => 0.5 + u,
-        _ if name.ends_with(".weight") => gain * (0.5 + 0.5 * u),
-        _ => u - 0.5,
-    };
-    uniform(name, shape.iter().product())
-        .map(|u| value(u) as f32)
-        .collect()
-}
-
-fn filled(model: Model, gain: f64) -> Model {
-    let tensor = |parameter: Parameter| {
-        let name = model.pytorch_name(&parameter.path);
-        let values = values(&name, &parameter.shape, gain);
-        let shape = parameter.shape;
-        (name, HostTensor { shape, values })
-    };
-    let weights = Weights {
-        tensors: parameters::of(&model).into_iter().map(tensor).collect(),
-        ..Weights::default()
-    };
-    weights.load_into(model).expect("the model's own names")
 }
 
 fn logits(entry: &Entry, case: &Case) -> Vec<f32> {

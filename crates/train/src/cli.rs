@@ -150,6 +150,24 @@ pub enum PredictionFormat {
     Csv,
 }
 
+/// What evaluation looks at in each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum View {
+    /// The middle.
+    Center,
+    /// Corners and middle, and their reflections (Krizhevsky et al. 2012).
+    TenCrop,
+    /// Five crops at random, some mirrored; the same in each evaluation.
+    FiveRandom,
+    /// The whole image and its reflection, over which the network slides (Simonyan and Zisserman 2014).
+    Dense,
+    /// The same at several scales (Simonyan and Zisserman 2014, He et al. 2015, Sermanet et al. 2013).
+    MultiScale,
+    /// A grid of 5x5 crops and their reflections at each of several scales (Simonyan and Zisserman 2014).
+    MultiCrop,
+}
+
 /// A checkpoint of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CheckpointChoice {
@@ -180,21 +198,21 @@ pub enum Mode {
     Infer,
 }
 
-/// A network: a run's, or one by name.
+/// Networks: of runs, of model files, or by name. All commands but `eval` take one.
 #[derive(Debug, Default, Args)]
 pub struct NetworkArgs {
-    /// Folder of a run, which knows its network, dataset and preprocessing
+    /// Folder of a run, which knows its network, dataset and preprocessing (repeatable in eval)
     #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "weights"], required_unless_present_any = ["model", "weights"])]
-    pub run: Option<PathBuf>,
+    pub run: Vec<PathBuf>,
     /// Which of the run's checkpoints
     #[arg(long, value_name = "WHICH", conflicts_with_all = ["model", "weights"])]
     pub checkpoint: Option<CheckpointChoice>,
-    /// Network, as `train list` names it
+    /// Network, as `train list` names it (repeatable in eval, each with its weights)
     #[arg(long, value_name = "NAME", requires = "weights")]
-    pub model: Option<String>,
+    pub model: Vec<String>,
     /// Weights: .safetensors, or a PyTorch file with its own keys; a model file that Kiln wrote names its network
     #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    pub weights: Vec<PathBuf>,
     /// Subtracted from each channel, pixels in [0, 1], for example 0.485,0.456,0.406 [default: the network's]
     #[arg(long, value_name = "X,..", value_delimiter = ',', allow_hyphen_values = true, value_parser = finite)]
     pub mean: Vec<f64>,
@@ -219,12 +237,24 @@ pub struct EvalArgs {
     )]
     pub network: NetworkArgs,
     /// Dataset, in place of the run's
-    #[arg(long, value_name = "NAME", required_unless_present = "run")]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["run", "folder"])]
     pub dataset: Option<String>,
+    /// Images of any size in class folders, in place of a dataset; ImageNet's are called by numbers of WordNet
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dataset", "split", "data_dir"])]
+    pub folder: Option<PathBuf>,
     /// Part of the dataset
     #[arg(long, value_name = "SPLIT", default_value = "test")]
     pub split: Split,
-    /// Images at a time
+    /// What is looked at in each image: the mean of the probabilities counts
+    #[arg(long, value_name = "VIEW", default_value = "center")]
+    pub view: View,
+    /// Pixels of the shorter side at each scale, for example 256,384,512 [default: the paper's]
+    #[arg(long, value_name = "N,..", value_delimiter = ',', value_parser = at_least_one, allow_negative_numbers = true)]
+    pub scales: Vec<usize>,
+    /// Zeros that are added on each side before crops are cut out
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub padding: Option<usize>,
+    /// Images, or views of images, at a time
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     pub batch: Option<usize>,
     #[command(flatten)]
@@ -262,7 +292,7 @@ pub struct PredictArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub network: NetworkArgs,
-    /// Slide the network over each whole image, as large as it is or as --resize makes it, and average its scores
+    /// Slide the network over each whole image, as large as it is or as --resize makes it, and average its scores (OverFeat: take the largest)
     #[arg(long, conflicts_with_all = ["input", "crop"])]
     pub dense: bool,
     /// PNG file to draw into where the network sees the class
@@ -642,7 +672,7 @@ mod tests {
         let Some(Command::Eval(eval)) = cli.command else {
             panic!("expected eval, found {:?}", cli.command)
         };
-        assert_eq!(eval.network.weights, Some("a.th".into()));
+        assert_eq!(eval.network.weights, [PathBuf::from("a.th")]);
         assert_eq!(eval.network.mean, [0.485, 0.456, 0.406]);
     }
 

@@ -1,8 +1,14 @@
-//! Evaluation of a network on a split.
+//! Evaluation of networks on a split: of one on the images as they are loaded, or of several together on
+//! several views of each image.
+
+use std::fmt;
+use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use data::{Batch, Loader};
+use data::random::{self, Purpose};
+use data::{Batch, Image, Loader, Pipeline, Sample, Source, Views};
 use models::Model;
+use rayon::prelude::*;
 
 /// What a network makes of one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +28,7 @@ pub struct Prediction {
 }
 
 /// What a network makes of a split.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Image by image, in the split's order.
     pub predictions: Vec<Prediction>,
@@ -90,19 +96,169 @@ pub fn evaluate_by(
     Ok(Outcome { predictions })
 }
 
-/// The scores of images `[n, channels, height, width]`, a row an image.
-pub fn scores(model: &Model, images: Tensor<4>) -> Vec<Vec<f32>> {
-    rows(model.forward(images))
+/// A network, the images that it is evaluated on, and how it looks at them.
+pub struct Viewer<'a> {
+    /// On `device` without autodiff.
+    pub model: &'a Model,
+    /// Where it computes.
+    pub device: &'a Device,
+    /// The images.
+    pub source: Source,
+    /// What is looked at in each of them.
+    pub views: Views,
+    /// What is done to a view before the network sees it.
+    pub preprocessing: &'a Pipeline,
+    /// Whether the network slides over a view, which may then be larger than its own images.
+    pub slides: bool,
+    /// Views at a time.
+    pub batch: usize,
 }
 
-fn rows(logits: Tensor<2>) -> Vec<Vec<f32>> {
-    let [_, classes] = logits.dims();
-    let logits: Vec<f32> = logits
+/// What the network sees, as in `middle of 224x224, normalize mean [0.5] std [0.5]`.
+impl fmt::Display for Viewer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.preprocessing.0.as_slice() {
+            [] => write!(f, "{}", self.views),
+            _ => write!(f, "{}, {}", self.views, self.preprocessing),
+        }
+    }
+}
+
+/// What a network says of an image.
+struct Opinion {
+    /// The image's class.
+    label: usize,
+    /// The probability of each class: the mean, over the views, of the softmax of the scores.
+    probabilities: Vec<f64>,
+}
+
+/// Random views of an image are the same in each evaluation.
+const SEED: u64 = 0;
+
+impl Viewer<'_> {
+    fn images_at_once(&self) -> usize {
+        (self.batch / self.views.count()).max(1)
+    }
+
+    fn opinions(&self, images: Range<usize>) -> Result<Vec<Opinion>, data::Error> {
+        let looked_at: Vec<_> = images
+            .into_par_iter()
+            .map(|index| self.look_at(index))
+            .collect();
+        let (mut labels, mut views) = (Vec::new(), Vec::new());
+        for of_image in looked_at {
+            let (label, of_image) = of_image?;
+            labels.push(label);
+            views.extend(of_image);
+        }
+        let probabilities: Vec<Vec<f64>> = views
+            .chunk_by(|a, b| a.size == b.size)
+            .flat_map(|of_one_size| of_one_size.chunks(self.batch))
+            .flat_map(|views| self.probabilities(views))
+            .collect();
+        let of_images = probabilities.chunks_exact(self.views.count());
+        let opinion = |(label, views): (usize, &[Vec<f64>])| Opinion {
+            label,
+            probabilities: mean(views.iter()),
+        };
+        Ok(labels.into_iter().zip(of_images).map(opinion).collect())
+    }
+
+    /// The label of an image, and the views as the network sees them.
+    fn look_at(&self, index: usize) -> Result<(usize, Vec<Image>), data::Error> {
+        let look = || {
+            let Sample { image, label } = self.source.get(index)?;
+            let mut rng = random::stream(SEED, Purpose::View, 0, index as u64);
+            let chosen = self.views.choose(image.size, &mut rng)?;
+            let views = self.views.apply(&image, &chosen)?.into_iter();
+            let prepared = views.map(|view| self.preprocessing.apply(view, &mut rng));
+            Ok((label, prepared.collect::<Result<_, _>>()?))
+        };
+        look().map_err(|error| data::Error::Sample {
+            index,
+            source: Box::new(error),
+        })
+    }
+
+    /// Of views of one size.
+    fn probabilities(&self, views: &[Image]) -> Vec<Vec<f64>> {
+        let size = views[0].size;
+        let shape = [views.len(), size.channels, size.height, size.width];
+        let values: Vec<f32> = views.iter().flat_map(Image::to_f32).collect();
+        let views = Tensor::from_data(TensorData::new(values, shape), self.device);
+        let scores = match self.slides {
+            true => self.model.forward_dense(views),
+            false => self.model.forward(views),
+        };
+        rows(scores).iter().map(|scores| softmax(scores)).collect()
+    }
+}
+
+/// What several networks make of a split.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ensemble {
+    /// Each by itself.
+    pub members: Vec<Outcome>,
+    /// All of them, by the mean of their probabilities.
+    pub together: Outcome,
+}
+
+/// Evaluates networks, one or more, by themselves and together; their sources hold the same images.
+///
+/// # Errors
+///
+/// Where an image cannot be read.
+///
+/// # Panics
+///
+/// Where there is no network.
+pub fn evaluate_together(viewers: &[Viewer<'_>]) -> Result<Ensemble, data::Error> {
+    let images = viewers[0].source.len();
+    let at_once = viewers.iter().map(Viewer::images_at_once).min();
+    let at_once = at_once.expect("a network");
+    let mut members = vec![Outcome::default(); viewers.len()];
+    let mut together = Outcome::default();
+    for start in (0..images).step_by(at_once) {
+        let range = start..images.min(start + at_once);
+        let opinions: Vec<Vec<Opinion>> = viewers
+            .iter()
+            .map(|viewer| viewer.opinions(range.clone()))
+            .collect::<Result<_, _>>()?;
+        for index in range {
+            let of_image = opinions.iter().map(|opinions| &opinions[index - start]);
+            for (outcome, opinion) in members.iter_mut().zip(of_image.clone()) {
+                let prediction = judge(index, opinion.label, &opinion.probabilities);
+                outcome.predictions.push(prediction);
+            }
+            let label = opinions[0][index - start].label;
+            let probabilities = mean(of_image.map(|opinion| &opinion.probabilities));
+            (together.predictions).push(judge(index, label, &probabilities));
+        }
+    }
+    Ok(Ensemble { members, together })
+}
+
+fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+    let count = rows.len() as f64;
+    let sums = rows.cloned().reduce(|mut sums, row| {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
+        sums
+    });
+    let sums = sums.expect("something to average");
+    sums.into_iter().map(|sum| sum / count).collect()
+}
+
+/// The rows of a tensor `[n, classes]`.
+pub fn rows(scores: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, classes] = scores.dims();
+    let scores: Vec<f32> = scores
         .into_data()
         .convert::<f32>()
         .try_to_vec()
         .expect("converted to f32");
-    logits.chunks_exact(classes).map(<[f32]>::to_vec).collect()
+    scores.chunks_exact(classes).map(<[f32]>::to_vec).collect()
 }
 
 /// The images of a batch as a tensor `[n, channels, height, width]`.

@@ -57,6 +57,17 @@ pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> 
     Ok(architecture)
 }
 
+/// The networks that have all options of `model`.
+pub fn taking_the_options_of(model: &recipe::Model) -> Vec<&'static str> {
+    let named = |name: &str| recipe::Model {
+        name: name.to_owned(),
+        ..model.clone()
+    };
+    let mut names = registry::names();
+    names.retain(|name| architecture(&named(name)).is_ok());
+    names
+}
+
 impl Card {
     /// The network of the card, its weights still to be loaded.
     ///

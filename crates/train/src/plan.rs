@@ -66,6 +66,8 @@ pub struct Circumstances {
     pub workers: usize,
     /// Threads that compute.
     pub threads: usize,
+    /// The folder that the recipe's paths go from, where that is known.
+    pub started_in: Option<PathBuf>,
     /// How the paper of the model's family draws its weights.
     pub initialization: Initialization,
     /// SHA-256 of the weights that the recipe starts from; empty where it names none, or they are not
@@ -85,6 +87,9 @@ pub struct Plan {
     pub workers: usize,
     /// Threads that compute.
     pub threads: usize,
+    /// The folder that the recipe's paths go from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_in: Option<PathBuf>,
     /// Of initial weights, order and augmentation.
     pub seed: u64,
     /// Updates of the weights.
@@ -215,7 +220,14 @@ impl Provenance {
 }
 
 /// Keys that may differ between a run and its resumption: they change no result.
-const FREE: &[&str] = &["workers", "threads", "log", "notes", "provenance"];
+const FREE: &[&str] = &[
+    "workers",
+    "threads",
+    "started_in",
+    "log",
+    "notes",
+    "provenance",
+];
 
 const HEADER: &str =
     "# What runs, resolved from the recipe before the first step: durations are in steps.\n\n";
@@ -247,6 +259,7 @@ impl Plan {
             device: here.device.clone(),
             workers: here.workers,
             threads: here.threads,
+            started_in: here.started_in.clone(),
             seed: recipe.seed,
             steps,
             steps_per_epoch: epoch.steps(),
@@ -291,6 +304,23 @@ impl Plan {
             augment: recipe.augment.clone(),
             provenance: Provenance::of_this_build(),
         })
+    }
+
+    /// The dataset as it is found from here: its path goes from where the run was started, or, where nothing is there
+    /// any more, from the working directory.
+    pub fn dataset_from_here(&self) -> recipe::Dataset {
+        let source = &self.dataset.source;
+        match &self.started_in {
+            Some(folder) => source.with_paths(|path| {
+                let there = folder.join(path);
+                if there.exists() {
+                    there
+                } else {
+                    path.to_owned()
+                }
+            }),
+            None => source.clone(),
+        }
     }
 
     /// Training images that this many steps see, each as often as it is seen.

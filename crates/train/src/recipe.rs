@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use models::layers::RectifierKind;
 use models::resnet::{BottleneckStride, ShortcutKind};
@@ -215,6 +215,19 @@ pub enum Dataset {
 }
 
 impl Dataset {
+    /// The same with other paths.
+    pub fn with_paths(&self, changed: impl Fn(&Path) -> PathBuf) -> Self {
+        match self {
+            Self::Name(name) => Self::Name(name.clone()),
+            Self::Tensors { train, test } => Self::Tensors {
+                train: changed(train),
+                test: test.as_deref().map(changed),
+            },
+            Self::Idx(path) => Self::Idx(changed(path)),
+            Self::Folder(path) => Self::Folder(changed(path)),
+        }
+    }
+
     /// What the dataset is called: its name, or where it lies.
     pub fn title(&self) -> String {
         match self {
@@ -826,7 +839,16 @@ impl RecipeFile {
                 models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
                 _ => "model".to_owned(),
             };
-            self.error(&path, Fault::invalid(error.to_string()))
+            let fault = Fault::invalid(error.to_string());
+            let fault = match network::taking_the_options_of(&self.recipe.model).as_slice() {
+                [] => fault,
+                [one] => fault.with_hint(format!("`{one}` has it")),
+                [one, others @ ..] => fault.with_hint(format!(
+                    "`{one}` and {} other networks have it",
+                    others.len()
+                )),
+            };
+            self.error(&path, fault)
         })
     }
 

@@ -67,6 +67,7 @@ fn cpu() -> Circumstances {
         device: "cpu".into(),
         workers: 2,
         threads: 2,
+        started_in: Some("/home/me".into()),
         initialization: Initialization::He,
         init_sha256: String::new(),
     }
@@ -402,7 +403,7 @@ fn a_damaged_plan_is_refused_with_its_line() {
         .replace(&*folder.path().to_string_lossy(), "runs/my-s0");
     insta::assert_snapshot!(report, @r"
     error: cannot read plan `runs/my-s0/plan.toml`
-      caused by: `seed`: expected a whole number, 0 or more, found `true`, line 7
+      caused by: `seed`: expected a whole number, 0 or more, found `true`, line 8
 
     hint: restore `runs/my-s0/plan.toml` from a copy
     ");

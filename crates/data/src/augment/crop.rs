@@ -12,8 +12,7 @@ const MOST: usize = 4096;
 pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Size> {
     let fits = (1..=MOST).contains(&side);
     ensure(fits, NAME, "size", format_args!("1 to {MOST}"), side)?;
-    let fits = padding <= MOST;
-    ensure(fits, NAME, "padding", format_args!("0 to {MOST}"), padding)?;
+    check_padding(NAME, padding)?;
     if side > size.height + 2 * padding || side > size.width + 2 * padding {
         return Err(Error::CropTooLarge {
             crop: side,
@@ -22,6 +21,17 @@ pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Siz
         });
     }
     Ok(Size::new(size.channels, side, side))
+}
+
+pub(crate) fn check_padding(transform: &'static str, padding: usize) -> Result<()> {
+    let fits = padding <= MOST;
+    ensure(
+        fits,
+        transform,
+        "padding",
+        format_args!("0 to {MOST}"),
+        padding,
+    )
 }
 
 /// A place in the padded image, all equally likely; row and column are drawn in this order.
@@ -37,7 +47,7 @@ pub(super) fn choose(side: usize, padding: usize, size: Size, rng: &mut impl Rng
 }
 
 /// The part of size `to` that starts at row `top` and column `left` of the padded image.
-pub(super) fn apply(image: &Image, to: Size, padding: usize, top: usize, left: usize) -> Image {
+pub(crate) fn apply(image: &Image, to: Size, padding: usize, top: usize, left: usize) -> Image {
     let pixels = match &image.pixels {
         Pixels::U8(bytes) => Pixels::U8(cut(bytes, image.size, to, padding, top, left)),
         Pixels::F32(values) => Pixels::F32(cut(values, image.size, to, padding, top, left)),
@@ -71,7 +81,7 @@ pub(super) fn middle(image: &Image, to: Size) -> Image {
 }
 
 /// Half of `number`, rounded to the even neighbour as Python's `round` does, by which torchvision places the middle.
-fn half(number: usize) -> usize {
+pub(crate) fn half(number: usize) -> usize {
     let down = number / 2;
     down + number % 2 * (down % 2)
 }

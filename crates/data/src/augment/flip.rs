@@ -19,7 +19,7 @@ pub(super) fn choose(probability: f32, rng: &mut impl Rng) -> Choice {
     Choice::Flip(rng.random::<f32>() < probability)
 }
 
-pub(super) fn apply(mut image: Image, mirror: bool) -> Image {
+pub(crate) fn apply(mut image: Image, mirror: bool) -> Image {
     if mirror {
         let width = image.size.width;
         match &mut image.pixels {

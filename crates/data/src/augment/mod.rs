@@ -4,8 +4,8 @@
 //! is a plain function. So a choice can be looked at, repeated and tested.
 
 mod color;
-mod crop;
-mod flip;
+pub(crate) mod crop;
+pub(crate) mod flip;
 mod normalize;
 mod resize;
 

@@ -13,6 +13,8 @@ use crate::{Error, Manifest, Result, Sample, Size};
 
 /// Folders of test images; the first one that is there is read.
 const TEST_FOLDERS: [&str; 2] = ["test", "val"];
+/// What has a dataset's classes where it has no manifest.
+const TRAINING_IMAGES: &str = "the training images";
 
 /// Images in class folders, decoded when they are asked for.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub(crate) fn open(folder: &Path) -> Result<(Splits<Folder>, Vec<String>)> {
         .map(|name| folder.join(name))
         .find(|path| path.is_dir())
         .map(|path| {
-            check_classes(&path, &classes)?;
+            check_classes(&path, &classes, TRAINING_IMAGES)?;
             Scan::read(&path, &classes)?.into_folder(size)
         })
         .transpose()?;
@@ -51,7 +53,7 @@ pub(crate) fn open_manifest(manifest: &Manifest, data_dir: &Path) -> Result<Spli
         return Err(missing(manifest, data_dir, vec![manifest.folder.clone()]));
     }
     let train = folder.join("train");
-    check_classes(&train, &manifest.ids)?;
+    check_classes(&train, &manifest.ids, "the dataset")?;
     let (splits, found) = open(&folder)?;
     if let Some(absent) = manifest.ids.iter().find(|id| !found.contains(id)) {
         return Err(Error::MissingFile {
@@ -73,6 +75,42 @@ pub(crate) fn open_manifest(manifest: &Manifest, data_dir: &Path) -> Result<Spli
         }
     }
     Ok(splits)
+}
+
+/// Reads `folder/CLASS/`, with so many channels; the names of the `classes` are those of the folders, some of which may be
+/// absent.
+pub(crate) fn open_photographs(
+    folder: &Path,
+    classes: &[String],
+    channels: usize,
+) -> Result<Photographs> {
+    check_classes(folder, classes, "the network")?;
+    let mut files = Vec::new();
+    for (label, class) in classes.iter().enumerate() {
+        let found = image_files(&folder.join(class))?;
+        files.extend(found.into_iter().map(|path| (path, label)));
+    }
+    Ok(Photographs { channels, files })
+}
+
+/// Images of any size in class folders, decoded when they are asked for.
+pub(crate) struct Photographs {
+    channels: usize,
+    files: Vec<(PathBuf, usize)>,
+}
+
+impl Dataset<Sample, Error> for Photographs {
+    fn get(&self, index: usize) -> Result<Sample> {
+        let (path, label) = &self.files[index];
+        Ok(Sample {
+            image: read_image(path, self.channels)?,
+            label: *label,
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.files.len()
+    }
 }
 
 /// The files of a split as they were found.
@@ -186,7 +224,7 @@ fn class_names(split: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn check_classes(split: &Path, classes: &[String]) -> Result<()> {
+fn check_classes(split: &Path, classes: &[String], of: &'static str) -> Result<()> {
     match class_names(split)?
         .into_iter()
         .find(|name| !classes.contains(name))
@@ -195,6 +233,7 @@ fn check_classes(split: &Path, classes: &[String]) -> Result<()> {
         Some(class) => Err(Error::UnknownClass {
             path: split.to_path_buf(),
             class,
+            of,
         }),
     }
 }

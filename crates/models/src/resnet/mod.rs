@@ -58,7 +58,7 @@ use serde::{Deserialize, Serialize};
 use self::blocks::{ResidualBlock, Stem};
 use crate::layers::{Linear, RectifierKind};
 use crate::stages::{self, Stage};
-use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
+use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, TestScales};
 
 /// Table 1, 18 layers.
 pub const RESNET18: ResNetConfig = imagenet(Block::Basic, &[2, 2, 2, 2]);
@@ -234,6 +234,14 @@ impl NetworkConfig for ResNetConfig {
     /// Section 3.4: as in He et al. 2015 (arXiv:1502.01852).
     fn initialization(&self) -> Initialization {
         Initialization::He
+    }
+
+    /// Section 3.4; on CIFAR, images are looked at as they are.
+    fn test_scales(&self) -> Option<TestScales> {
+        match self.stem {
+            StemKind::ImageNet => Some(TestScales::Sides(&[224, 256, 384, 480, 640])),
+            StemKind::Cifar => None,
+        }
     }
 
     /// Every layer is padded: images of any size do.

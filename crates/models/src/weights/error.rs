@@ -33,6 +33,13 @@ pub enum WeightsError {
         /// Its length.
         found: u64,
     },
+    /// The format of PyTorch's first releases, whose pickles lie between the weights: what they take to
+    /// read cannot be told before.
+    #[error("`{path}` is in the format that PyTorch wrote before 0.1.10, of 2017")]
+    Tar {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not what its name says.
     #[error("`{path}` is damaged or not a {format} file: {reason}")]
     Format {
@@ -86,6 +93,7 @@ impl WeightsError {
             Self::Io { .. } => None,
             Self::NoFile { .. } => Some("name a file of weights, or a run by `--run DIR`".into()),
             Self::TooLarge { .. } => Some("save the network alone, as its state dict".into()),
+            Self::Tar { .. } => Some("save the weights again with any later PyTorch".into()),
             Self::Format { path, .. } => Some(format!(
                 "get `{}` again, or check that it is a state dict",
                 path.display()

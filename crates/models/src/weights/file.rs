@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 use half::{bf16, f16};
@@ -12,7 +12,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use zip::ZipArchive;
 
-use super::{HostTensor, Weights, WeightsError};
+use super::{HostTensor, Weights, WeightsError, pickle};
 
 /// Keys under which training programs put the weights in a checkpoint.
 const TOP_LEVEL_KEYS: &[&str] = &["state_dict", "model_state_dict", "model"];
@@ -28,6 +28,14 @@ const MOST_BYTES: u64 = 4 << 30;
 /// Weights do not compress, and `torch.save` does not try: a file that says it holds more times its
 /// own length is a trap.
 const MOST_TIMES_THE_FILE: u64 = 4;
+
+/// Operations of the pickles of a file, of which PyTorch writes some 50 a tensor: so many, and one more
+/// for every so many bytes of the file. A byte of a pickle may take 140 in memory.
+const MOST_OPERATIONS: u64 = 1 << 17;
+const BYTES_AN_OPERATION: u64 = 64;
+
+/// Pickles that a file of PyTorch before 1.6 begins with.
+const LEGACY_PICKLES: usize = 5;
 
 impl Weights {
     /// Reads a `.safetensors`, `.pt`, `.pth` or `.th` file.
@@ -137,6 +145,13 @@ fn read_pytorch(path: &Path) -> Result<Weights, WeightsError> {
         ))),
     };
     within(unpacked(path)?)?;
+    let operations = operations(path, MOST_TIMES_THE_FILE * length)?;
+    let most = MOST_OPERATIONS + length / BYTES_AN_OPERATION;
+    if operations > most {
+        return Err(damaged(format!(
+            "its pickles have {operations} operations, expected at most {most} in a file of {length} bytes"
+        )));
+    }
     let reader = TOP_LEVEL_KEYS
         .iter()
         .find_map(|key| PytorchReader::with_top_level_key(path, key).ok())
@@ -190,6 +205,52 @@ fn unpacked(path: &Path) -> Result<u64, WeightsError> {
     let entries = archive.len();
     let size = |index| archive.by_index_raw(index).map_or(0, |entry| entry.size());
     Ok((0..entries).map(size).fold(0, u64::saturating_add))
+}
+
+/// How many operations the pickles of a file have, those of an archive within so many bytes each.
+fn operations(path: &Path, most_bytes: u64) -> Result<u64, WeightsError> {
+    let file = File::open(path).map_err(WeightsError::accessing(path))?;
+    let mut file = BufReader::new(file);
+    if is_tar(&mut file).map_err(WeightsError::accessing(path))? {
+        return Err(WeightsError::Tar {
+            path: path.to_owned(),
+        });
+    }
+    let Ok(mut archive) = ZipArchive::new(&mut file) else {
+        file.rewind().map_err(WeightsError::accessing(path))?;
+        return Ok(operations_in_a_row(&mut file));
+    };
+    let mut operations = 0;
+    for index in 0..archive.len() {
+        // Where an entry is damaged, the reader says so.
+        if let Ok(entry) = archive.by_index(index)
+            && entry.name().is_ok_and(|name| name.ends_with(".pkl"))
+        {
+            let mut entry = BufReader::new(entry.take(most_bytes));
+            operations += pickle::pass(&mut entry).operations;
+        }
+    }
+    Ok(operations)
+}
+
+/// Leaves the file at its beginning.
+fn is_tar(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    let mut head = Vec::new();
+    file.by_ref().take(262).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok(head.ends_with(b"ustar"))
+}
+
+fn operations_in_a_row(file: &mut impl BufRead) -> u64 {
+    let mut operations = 0;
+    for _ in 0..LEGACY_PICKLES {
+        let passed = pickle::pass(file);
+        operations += passed.operations;
+        if !passed.is_whole {
+            break;
+        }
+    }
+    operations
 }
 
 /// The first name that a safetensors header has a second time; the reader keeps one of the two.

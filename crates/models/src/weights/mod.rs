@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod pickle;
 
 use std::collections::BTreeMap;
 

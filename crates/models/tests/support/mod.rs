@@ -6,7 +6,9 @@
 )]
 
 use burn::tensor::{Device, Tensor, TensorData};
+use models::parameters::{self, Parameter};
 use models::registry::{Entry, MODELS};
+use models::weights::{HostTensor, Weights};
 use models::{Architecture, Description, Init, Model};
 use serde::Deserialize;
 
@@ -77,4 +79,32 @@ pub fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
         .map(|u| (4.0 * u - 2.0) as f32)
         .collect();
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn values(name: &str, shape: &[usize], gain: f64) -> Vec<f32> {
+    let bound = (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
+    let value = |u: f64| match shape.len() {
+        2.. => (2.0 * u - 1.0) * bound,
+        _ if name.ends_with("running_var") => 0.5 + u,
+        _ if name.ends_with(".weight") => gain * (0.5 + 0.5 * u),
+        _ => u - 0.5,
+    };
+    uniform(name, shape.iter().product())
+        .map(|u| value(u) as f32)
+        .collect()
+}
+
+/// The model with weights by the rule, those of its norms times `gain`.
+pub fn filled(model: Model, gain: f64) -> Model {
+    let tensor = |parameter: Parameter| {
+        let name = model.pytorch_name(&parameter.path);
+        let values = values(&name, &parameter.shape, gain);
+        let shape = parameter.shape;
+        (name, HostTensor { shape, values })
+    };
+    let weights = Weights {
+        tensors: parameters::of(&model).into_iter().map(tensor).collect(),
+        ..Weights::default()
+    };
+    weights.load_into(model).expect("the model's own names")
 }

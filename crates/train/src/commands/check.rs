@@ -31,6 +31,7 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
         device: "cpu".into(),
         workers: 1,
         threads: cores(),
+        started_in: None,
         initialization: architecture.initialization(),
         init_sha256: String::new(),
     };

@@ -24,7 +24,7 @@ pub fn run(arguments: &ConvertArgs) -> Result<(), Error> {
         return Err(Error::usage(format!("cannot write `{}`", path.display()))
             .because("expected a name that ends in `.safetensors`"));
     }
-    let network = Network::load(&arguments.network, None, &device::choose("cpu")?)?;
+    let network = Network::load(&arguments.network, &device::choose("cpu")?)?;
     let card = network.card();
     network::write(path, &network.model, &card)
         .map_err(|error| Error::failure("cannot write the weights").explained_by(error))?;

@@ -6,7 +6,6 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData, s};
 use data::{Image, Pixels};
 use image::{ImageFormat, Rgb, RgbImage};
-use models::layers::global_average;
 
 use super::network::Network;
 use super::predict::{self, Classified, Printer, Unread};
@@ -19,7 +18,7 @@ use crate::{files, suggest};
 /// Channels of what is drawn over.
 const COLOURS: usize = 3;
 
-/// Prints the classes of the averaged maps, and draws the map of one of them.
+/// Prints the classes of the maps, and draws the map of one of them.
 pub fn run(network: &Network, arguments: &PredictArgs, device: &Device) -> Result<(), Error> {
     let wanted = match &arguments.class {
         Some(class) => Some(class_of(class, &network.classes)?),
@@ -40,7 +39,7 @@ pub fn run(network: &Network, arguments: &PredictArgs, device: &Device) -> Resul
         let map = map_of(network, image, device)?;
         let [_, _, height, width] = map.dims();
         say(format_args!("map     {height}x{width} places"));
-        let scores = values(global_average(map.clone()));
+        let scores = values(network.model.over_places(map.clone()));
         let predictions = predict::best(&scores, &network.classes, arguments.top);
         if let Some(heatmap) = &arguments.heatmap {
             let class = wanted.unwrap_or(predictions[0].index);

@@ -8,7 +8,7 @@ use models::parts::is_within;
 use serde_json::json;
 
 use super::blueprint::by_sides;
-use super::eval::{self, BATCH, WORKERS};
+use super::eval::{self, BATCH};
 use super::network::Network;
 use super::{data_dir, start_threads};
 use crate::cli::FeaturesArgs;
@@ -19,17 +19,20 @@ use crate::progress::grouped;
 use crate::streams::say;
 use crate::{datasets, device, evaluate, preprocess, report, suggest};
 
+/// Threads that prepare images.
+const WORKERS: usize = 1;
+
 /// Writes the activations at a place of a network for the images of a split, and their labels.
 pub fn run(arguments: &FeaturesArgs) -> Result<(), Error> {
     let chosen = device::choose(&arguments.machine.device)?;
     start_threads(arguments.machine.threads);
-    let plan = match &arguments.network.run {
+    let plan = match arguments.network.run.first() {
         Some(folder) => Some(Plan::read(&folder.join(report::PLAN))?),
         None => None,
     };
     let dataset = eval::dataset(arguments.dataset.as_deref(), plan.as_ref())?;
     let opened = datasets::open(&dataset, &data_dir(&arguments.data))?;
-    let network = Network::load(&arguments.network, None, &chosen)?;
+    let network = Network::load(&arguments.network, &chosen)?;
     let source = eval::split(arguments.split, &opened, plan.as_ref())?;
     let batch = arguments.batch.unwrap_or(BATCH);
     let loader = Loader::ordered(source, network.preprocessing.clone(), batch, WORKERS)

@@ -21,6 +21,7 @@ mod reproduce;
 mod run;
 mod study;
 mod sweep;
+mod views;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

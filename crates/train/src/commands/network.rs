@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use data::{Interpolation, Opened, Pipeline, Size, Transform};
+use data::{Interpolation, Manifest, Opened, Pipeline, Size, Transform};
 use models::registry::{self, Entry, Normalization};
 use models::weights::Weights;
-use models::{Architecture, ConfigError, Init, Model};
+use models::{Architecture, ConfigError, Init, Model, TestScales};
 
 use crate::checkpoint;
 use crate::cli::{CheckpointChoice, NetworkArgs};
@@ -20,6 +20,8 @@ use crate::{datasets, report, suggest};
 
 /// A network that is ready for evaluation.
 pub struct Network {
+    /// What the command line calls it.
+    pub name: String,
     /// The network and its options.
     named: recipe::Model,
     architecture: Architecture,
@@ -37,35 +39,65 @@ pub struct Network {
     pub preprocessing: Pipeline,
 }
 
-/// The dataset whose classes networks were published for that score as many.
-const IMAGENET: &str = "imagenet";
-
 impl Network {
-    /// Loads the network that the command line names; a named one is made for the images and
-    /// classes of `opened`, or else for those it was published for.
+    /// Loads the networks that the command line names; named ones are made for the images and classes
+    /// of `opened`, or else for those they were published for.
     ///
     /// # Errors
     ///
     /// With exit code 2 where there is no such network, with 1 where its weights cannot be used.
-    pub fn load(
+    pub fn load_all(
         arguments: &NetworkArgs,
         opened: Option<&Opened>,
         device: &Choice,
-    ) -> Result<Self, Error> {
-        let mut network = match (&arguments.run, &arguments.model, &arguments.weights) {
-            (Some(folder), _, _) => of_run(folder, arguments.checkpoint, device)?,
-            (None, Some(name), Some(weights)) => named(name, weights, opened, device)?,
-            (None, None, Some(weights)) => of_file(weights, device)?,
-            _ => {
-                return Err(Error::usage("no network is named")
-                    .with_hint("name a run by `--run DIR`, or `--model NAME --weights FILE`"));
-            }
-        };
-        network.framing = framing(arguments, network.framing)?;
-        if let Some(normalize) = normalization(arguments, &network)? {
-            network.preprocessing = normalize;
+    ) -> Result<Vec<Self>, Error> {
+        let NetworkArgs {
+            run,
+            model,
+            weights,
+            checkpoint,
+            ..
+        } = arguments;
+        let networks: Vec<Self> = match (model.len(), weights.len()) {
+            (0, 0) => (run.iter())
+                .map(|folder| of_run(folder, *checkpoint, device))
+                .collect(),
+            (0, _) => weights.iter().map(|path| of_file(path, device)).collect(),
+            (models, files) if models == files => (model.iter().zip(weights))
+                .map(|(name, path)| named(name, path, opened, device))
+                .collect(),
+            (models, files) => Err(Error::usage("expected a file of weights for each network")
+                .because(format!(
+                    "found {models} of `--model`, {files} of `--weights`"
+                ))),
+        }?;
+        networks
+            .into_iter()
+            .map(|network| network.adjusted(arguments))
+            .collect()
+    }
+
+    /// Loads the one network that the command line names, made for what it was published for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::load_all`], and with exit code 2 where several are named.
+    pub fn load(arguments: &NetworkArgs, device: &Choice) -> Result<Self, Error> {
+        if arguments.run.len().max(arguments.weights.len()) > 1 {
+            return Err(Error::usage("several networks are named, expected one")
+                .with_hint("`train eval` takes several"));
         }
-        Ok(network)
+        let mut networks = Self::load_all(arguments, None, device)?;
+        Ok(networks.remove(0))
+    }
+
+    /// The network with what the command line says in place of its own.
+    fn adjusted(mut self, arguments: &NetworkArgs) -> Result<Self, Error> {
+        self.framing = framing(arguments, self.framing)?;
+        if let Some(normalize) = normalization(arguments, &self)? {
+            self.preprocessing = normalize;
+        }
+        Ok(self)
     }
 
     /// What a model file says of it.
@@ -110,6 +142,30 @@ impl Network {
                 .chain(self.preprocessing.0.clone())
                 .collect(),
         )
+    }
+
+    /// The size that the framing scales a square image to.
+    pub fn covered(&self) -> Size {
+        let [height, width] = self.framing.resize;
+        Size {
+            height,
+            width,
+            ..self.size
+        }
+    }
+
+    /// The sizes at which the network's paper looks at a test image, where it averages over any.
+    pub fn test_scales(&self) -> Option<TestScales> {
+        self.architecture.test_scales()
+    }
+
+    /// What folders of images of each class are called: ImageNet's by numbers of WordNet.
+    pub fn class_folders(&self) -> &[String] {
+        let imagenet = imagenet();
+        match self.classes == imagenet.classes {
+            true => &imagenet.ids,
+            false => &self.classes,
+        }
     }
 
     /// Checks that the network takes images of `size`, which they have after preprocessing.
@@ -174,7 +230,11 @@ fn of_run(
             _ => error.with_hint(format!("is `{}` the folder of a run?", folder.display())),
         });
     }
-    of_file(&path, device)
+    let network = of_file(&path, device)?;
+    Ok(Network {
+        name: folder.display().to_string(),
+        ..network
+    })
 }
 
 fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
@@ -188,6 +248,7 @@ fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
         step,
     } = card;
     Ok(Network {
+        name: path.display().to_string(),
         model: loaded(&architecture, weights, path, device)?,
         named: model,
         architecture,
@@ -224,6 +285,7 @@ fn named(
     };
     let architecture = published.with_classes(classes.len());
     Ok(Network {
+        name: format!("{name} ({})", path.display()),
         model: loaded(&architecture, weights, path, device)?,
         named: name.to_owned().into(),
         architecture,
@@ -235,9 +297,14 @@ fn named(
     })
 }
 
+/// The dataset whose classes networks were published for that score as many.
+fn imagenet() -> &'static Manifest {
+    datasets::find("imagenet").expect("it is built in")
+}
+
 /// ImageNet's where there are as many, else numbers.
 fn class_names(count: usize) -> Vec<String> {
-    let imagenet = datasets::find(IMAGENET).expect("it is built in");
+    let imagenet = imagenet();
     if imagenet.classes.len() == count {
         return imagenet.classes.clone();
     }
@@ -259,8 +326,7 @@ fn published_normalization(entry: &Entry, channels: usize) -> Pipeline {
     let statistics = match entry.normalization {
         Normalization::Unsettled => None,
         Normalization::PlusMinusOne => Some((vec![0.5; channels], vec![0.5; channels])),
-        Normalization::ImageNet => datasets::find(IMAGENET)
-            .and_then(|imagenet| imagenet.statistics.as_ref())
+        Normalization::ImageNet => (imagenet().statistics.as_ref())
             .filter(|statistics| statistics.mean.len() == channels)
             .map(|statistics| (statistics.mean.clone(), statistics.std.clone())),
     };

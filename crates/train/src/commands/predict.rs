@@ -27,7 +27,7 @@ const LOGITS: &str = "logits";
 pub fn run(arguments: &PredictArgs) -> Result<(), Error> {
     let chosen = device::choose(&arguments.machine.device)?;
     start_threads(arguments.machine.threads);
-    let network = Network::load(&arguments.network, None, &chosen)?;
+    let network = Network::load(&arguments.network, &chosen)?;
     match (&arguments.input, &arguments.output) {
         (Some(input), Some(output)) => score_tensors(&network, input, output, &chosen.device),
         _ if arguments.dense => dense::run(&network, arguments, &chosen.device),
@@ -255,5 +255,5 @@ fn scores(network: &Network, values: &[f32], size: Size, device: &Device) -> Vec
     let count = values.len() / size.values();
     let shape = [count, size.channels, size.height, size.width];
     let images = Tensor::from_data(TensorData::new(values.to_vec(), shape), device);
-    evaluate::scores(&network.model, images)
+    evaluate::rows(network.model.forward(images))
 }

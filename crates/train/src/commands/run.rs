@@ -1,5 +1,6 @@
 //! `train --config ..`: a training run.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
             .workers
             .unwrap_or_else(|| default_workers(&device)),
         threads,
+        started_in: working_folder(),
         initialization: architecture.initialization(),
         init_sha256: start::init_sha256(&file)?,
     };
@@ -380,6 +382,12 @@ fn begin_or_resume(
         resumed: true,
         notes: Vec::new(),
     })
+}
+
+/// As a plan can hold it: `None` where its name is not UTF-8.
+fn working_folder() -> Option<PathBuf> {
+    let folder = env::current_dir().ok()?;
+    folder.to_str().map(PathBuf::from)
 }
 
 fn create_folder(folder: &Path) -> Result<(), Error> {

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use data::{Loader, Source, Subset};
+use data::{Loader, Opened, Source, Subset};
 
-use super::eval::{BATCH, WORKERS};
+use super::eval::BATCH;
 use super::network::Network;
 use super::sweep::{self, Swept};
 use super::{compare, data_dir, eval, start_threads};
@@ -23,6 +23,9 @@ use crate::lab::study::{self, Findings, Kind, Study, Subject, training};
 use crate::plan::Plan;
 use crate::streams::{print_line, say};
 use crate::{datasets, network, preprocess, start};
+
+/// Threads that prepare images.
+const WORKERS: usize = 1;
 
 /// Runs, and says what was found.
 pub fn run(arguments: &StudyArgs) -> Result<ExitCode, Error> {
@@ -152,12 +155,12 @@ fn of_run(
 ) -> Result<Subject, Error> {
     let plan = &entry.run.plan;
     let chosen = NetworkArgs {
-        run: Some(entry.run.folder.clone()),
+        run: vec![entry.run.folder.clone()],
         ..NetworkArgs::default()
     };
     let dataset = eval::dataset(None, Some(plan))?;
     let opened = datasets::open(&dataset, &data_dir(&arguments.sweep.data))?;
-    let network = Network::load(&chosen, Some(&opened), device)?;
+    let network = loaded(&chosen, &opened, device)?;
     let [train, test] = [Split::Train, Split::Test]
         .map(|split| loader(eval::split(split, &opened, Some(plan))?, &network, study));
     let facts = &plan.dataset.facts;
@@ -183,15 +186,15 @@ fn of_file(
     device: &Choice,
 ) -> Result<Subject, Error> {
     let chosen = NetworkArgs {
-        model: named.model.clone(),
-        weights: Some(named.weights.clone()),
+        model: named.model.iter().cloned().collect(),
+        weights: vec![named.weights.clone()],
         mean: named.mean.clone(),
         std: named.std.clone(),
         ..NetworkArgs::default()
     };
     let dataset = eval::dataset(Some(&named.dataset), None)?;
     let opened = datasets::open(&dataset, &data_dir(&arguments.sweep.data))?;
-    let network = Network::load(&chosen, Some(&opened), device)?;
+    let network = loaded(&chosen, &opened, device)?;
     let [train, test] = [Split::Train, Split::Test]
         .map(|split| loader(eval::split(split, &opened, None)?, &network, study));
     Ok(Subject {
@@ -203,6 +206,13 @@ fn of_file(
         train: train?,
         test: test?,
     })
+}
+
+/// The network, which has the classes of the dataset.
+fn loaded(chosen: &NetworkArgs, opened: &Opened, device: &Choice) -> Result<Network, Error> {
+    let network = Network::load_all(chosen, Some(opened), device)?.remove(0);
+    eval::check_classes(&network, opened)?;
+    Ok(network)
 }
 
 /// The images that a study looks at, in their order.

@@ -116,6 +116,7 @@ pub fn planned(job: &Job) -> Result<Option<Plan>, Error> {
         device: "cpu".to_owned(),
         workers: 1,
         threads: cores(),
+        started_in: None,
         initialization: file.architecture()?.initialization(),
         init_sha256: String::new(),
     };
