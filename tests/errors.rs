@@ -536,6 +536,7 @@ fn networks_for_other_images() {
             "eval --model lenet5 --weights large/model.safetensors --dataset digits",
             "eval --run parts --split train",
             "predict --run parts dot.png",
+            "convert --run parts --output parts.onnx",
             "eval --run colour --split train --mean 0.5",
         ],
     );
