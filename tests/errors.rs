@@ -394,6 +394,7 @@ fn weights_that_cannot_be_used() {
     place.write("cut.safetensors", &weights[..weights.len() / 2]);
     place.write("garbage.pth", "not a PyTorch file");
     place.write("notes.txt", "");
+    place.write("resnet8.onnx", "");
     place.write("empty.safetensors", safetensors(&[]));
     place.write(
         "integers.safetensors",
@@ -415,6 +416,7 @@ fn weights_that_cannot_be_used() {
             "eval --model resnet8 --weights cut.safetensors --dataset digits",
             "eval --model resnet8 --weights garbage.pth --dataset digits",
             "eval --model resnet8 --weights notes.txt --dataset digits",
+            "eval --model resnet8 --weights resnet8.onnx --dataset digits",
             "eval --model resnet8 --weights empty.safetensors --dataset digits",
             "eval --model resnet8 --weights integers.safetensors --dataset digits",
             "eval --model resnet8 --weights nan.safetensors --dataset digits",
