@@ -407,6 +407,7 @@ fn weights_that_cannot_be_used() {
     place.write("cut.safetensors", &weights[..weights.len() / 2]);
     place.write("garbage.pth", "not a PyTorch file");
     place.write("notes.txt", "");
+    place.write("resnet8.onnx", "");
     place.write("empty.safetensors", safetensors(&[]));
     place.write(
         "integers.safetensors",
@@ -428,6 +429,7 @@ fn weights_that_cannot_be_used() {
             "eval --model resnet8 --weights cut.safetensors --dataset digits",
             "eval --model resnet8 --weights garbage.pth --dataset digits",
             "eval --model resnet8 --weights notes.txt --dataset digits",
+            "eval --model resnet8 --weights resnet8.onnx --dataset digits",
             "eval --model resnet8 --weights empty.safetensors --dataset digits",
             "eval --model resnet8 --weights integers.safetensors --dataset digits",
             "eval --model resnet8 --weights nan.safetensors --dataset digits",
@@ -549,6 +551,7 @@ fn networks_for_other_images() {
             "eval --model lenet5 --weights large/model.safetensors --dataset digits",
             "eval --run parts --split train",
             "predict --run parts dot.png",
+            "convert --run parts --output parts.onnx",
             "eval --run colour --split train --mean 0.5",
         ],
     );

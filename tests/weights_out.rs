@@ -1,4 +1,4 @@
-//! What leaves the program for others: weights, and what flows inside a network.
+//! What leaves the program for others: weights, networks, and what flows inside them.
 
 mod support;
 
@@ -31,6 +31,28 @@ fn weights_go_out_and_come_back_bit_for_bit() {
     };
     let of_file = figures("--dataset digits --weights back.safetensors");
     assert_eq!(of_file, figures("--run run"));
+}
+
+/// `crates/models/src/onnx` has the tests of what the graphs are.
+#[test]
+fn networks_go_out_as_onnx_with_their_weights() {
+    let place = Place::new();
+    let run = place.finished_run("run", "--config small.toml --set length.steps=2");
+    place
+        .train("convert --run run --output out.onnx")
+        .is(0)
+        .says("resnet8, from `input` [batch, 1, 8, 8] to `logits` [batch, 10]");
+    let graph = fs::read(place.path("out.onnx")).unwrap();
+    let holds = |part: &[u8]| graph.windows(part.len()).any(|window| window == part);
+    assert!(holds(b"kiln") && holds(br#"{"model":{"name":"resnet8"}"#));
+    let weights = run.bytes("model.safetensors");
+    for (name, tensor) in SafeTensors::deserialize(&weights).unwrap().tensors() {
+        assert!(holds(name.as_bytes()) && holds(tensor.data()), "{name}");
+    }
+    place
+        .train("convert --run run --output larger.onnx --resize 12 --crop 12")
+        .is(0)
+        .says("[batch, 1, 12, 12]");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Model;
 use crate::parameters::{self, Role};
-use crate::trace::{self, TracedLayer};
+use crate::trace::{self, Node};
 
 /// What a layer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -107,9 +107,9 @@ impl Description {
         let device = model.devices().into_iter().next().unwrap_or_default();
         let names = layer_names(model);
         let traced = trace::run(input, &device, |images| model.forward(images));
-        let layers: Vec<Layer> = (traced.layers)
+        let layers: Vec<Layer> = (traced.nodes)
             .into_iter()
-            .map(|layer| describe(layer, &names))
+            .filter_map(|node| describe(node, &names))
             .collect();
         let parameters = parameters::count(model);
         let used: usize = layers.iter().map(|layer| layer.parameters).sum();
@@ -125,21 +125,21 @@ impl Description {
     }
 }
 
-fn describe(layer: TracedLayer, names: &HashMap<u64, String>) -> Layer {
-    let counted = matches!(layer.kind, LayerKind::Conv2d | LayerKind::Linear);
-    let values = layer.output.iter().product::<usize>() as u64;
-    Layer {
-        name: layer
-            .parameter
-            .and_then(|id| names.get(&id.val()).cloned())
-            .unwrap_or_default(),
-        kind: layer.kind,
-        parameters: layer.parameters,
-        multiply_adds: layer.multiply_adds,
+/// The layer that an operation is, where it is one.
+fn describe(node: Node, names: &HashMap<u64, String>) -> Option<Layer> {
+    let kind = node.operation.layer()?;
+    let weight = node.operation.weight();
+    let counted = matches!(kind, LayerKind::Conv2d | LayerKind::Linear);
+    let values = node.output.iter().product::<usize>() as u64;
+    Some(Layer {
+        name: weight.map_or_else(String::new, |id| names[&id.val()].clone()),
+        kind,
+        parameters: node.cost.parameters,
+        multiply_adds: node.cost.multiply_adds,
         activations: if counted { values } else { 0 },
-        output: layer.output,
-        receptive_field: layer.receptive_field,
-    }
+        output: node.output,
+        receptive_field: node.receptive_field,
+    })
 }
 
 /// The names of layers in a PyTorch state dict, by each of their parameters' [`ParamId`].

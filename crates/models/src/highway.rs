@@ -20,9 +20,8 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 
-use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, blend};
+use crate::layers::{Conv2d, Conv2dConfig, Dropout, Linear, MaxPool2d, blend, sigmoid};
 use crate::{
     ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, gradient_checkpointing,
 };

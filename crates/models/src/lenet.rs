@@ -22,7 +22,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear, elementwise};
+use crate::layers::{AvgPool2d, Conv2d, Conv2dConfig, Linear, scale, tanh};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap};
 
 /// The network of section II.B.
@@ -110,5 +110,5 @@ impl Network for LeNet {
 
 /// `1.7159 tanh(2x/3)`: appendix A.
 fn squash<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    elementwise(x, |x| (x * (2.0 / 3.0)).tanh() * 1.7159)
+    scale(tanh(scale(x, 2.0 / 3.0)), 1.7159)
 }

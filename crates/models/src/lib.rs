@@ -66,6 +66,7 @@ pub mod lenet;
 mod network;
 pub mod nin;
 pub mod noise;
+pub mod onnx;
 pub mod overfeat;
 pub mod parameters;
 pub mod parts;

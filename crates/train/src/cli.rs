@@ -42,7 +42,7 @@ pub enum Command {
     Predict(PredictArgs),
     /// Write what flows inside a network for a dataset's images
     Features(FeaturesArgs),
-    /// Write a network's weights for PyTorch, or for Kiln
+    /// Write a network for PyTorch and Kiln, or as ONNX
     Convert(ConvertArgs),
     /// List the networks
     List(ListArgs),
@@ -365,7 +365,7 @@ pub struct ConvertArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub network: NetworkArgs,
-    /// What is written: a name that ends in .safetensors
+    /// What is written: weights where the name ends in .safetensors, the whole network where it ends in .onnx
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
 }

@@ -82,6 +82,12 @@ impl Card {
             .with_classes(self.classes.len())
             .with_channels(self.size.channels))
     }
+
+    /// The card as a file of weights holds it.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let card = serde_json::to_string(self).expect("a card is plain data");
+        BTreeMap::from([(METADATA.to_owned(), card)])
+    }
 }
 
 /// Writes the weights of `model` with its card.
@@ -91,8 +97,7 @@ impl Card {
 /// Where the disk does not take it.
 pub fn write(path: &Path, model: &Model, card: &Card) -> files::Result<()> {
     let mut weights = Weights::of(model);
-    let card = serde_json::to_string(card).expect("a card is plain data");
-    weights.metadata = BTreeMap::from([(METADATA.to_owned(), card)]);
+    weights.metadata = card.metadata();
     files::replace(path, &weights.to_safetensors())
 }
 

@@ -2,13 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use kernels::Activation;
 
 use super::DEVIATION;
 use crate::layers::{
     AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2d, Conv2dConfig, LocalResponseNorm, MaxPool2d,
-    NormOptions, SqueezeExcitation, concat, elementwise, residual_add,
+    NormOptions, SqueezeExcitation, concat, relu, residual_add, scale,
 };
 use crate::{Init, Initialization};
 
@@ -367,12 +366,8 @@ impl Residual {
     }
 
     fn forward(&self, x: Tensor<4>, y: Tensor<4>) -> Tensor<4> {
-        let scaled = elementwise(self.conv.forward(y), |y| y * self.scale);
+        let scaled = scale(self.conv.forward(y), self.scale);
         let sum = residual_add(scaled, x);
-        if self.rectifies {
-            elementwise(sum, relu)
-        } else {
-            sum
-        }
+        if self.rectifies { relu(sum) } else { sum }
     }
 }

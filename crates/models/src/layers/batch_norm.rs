@@ -4,8 +4,9 @@ use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::Tensor;
 use kernels::{Activation, Finish, batch_norm, batch_norm_train, profile};
 
-use super::residual_add;
-use crate::{Init, LayerKind, gradient_checkpointing, trace};
+use super::functions::traced_finish;
+use crate::trace::{self, Operation};
+use crate::{Init, gradient_checkpointing};
 
 /// What papers and libraries set differently.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,12 +109,11 @@ impl BatchNorm {
 
     fn trace(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {
         let parameters = 2 * self.weight.lazy_shape().num_elements();
-        let kind = LayerKind::BatchNorm;
-        let output = trace::pointwise(images, kind, Some(self.weight.id), parameters);
-        match finish.residual {
-            Some(residual) => residual_add(output, residual),
-            None => output,
-        }
+        let operation = Operation::BatchNorm {
+            weight: self.weight.id,
+            epsilon: self.options.epsilon,
+        };
+        traced_finish(trace::pointwise(images, operation, parameters), finish)
     }
 
     fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {

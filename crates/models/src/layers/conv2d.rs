@@ -2,10 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use kernels::{Activation, Conv2dOptions, activate, add_bias, conv2d, profile};
+use kernels::{Activation, Conv2dOptions, Finish, activate, add_bias, conv2d, profile};
 
-use crate::trace::{self, Window};
-use crate::{Init, LayerKind};
+use super::functions::traced_finish;
+use crate::Init;
+use crate::trace::{self, Operation, Window};
 
 /// The shape of a [`Conv2d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,17 @@ impl Conv2d {
     /// The activation of `conv(x)`, in the pass over memory that adds the bias.
     pub fn forward_with(&self, images: Tensor<4>, activation: Activation) -> Tensor<4> {
         if trace::is_active() {
-            return self.trace(images);
+            let operation = Operation::Conv2d {
+                weight: self.weight.id,
+                has_bias: self.bias.is_some(),
+                kernel: self.kernel(),
+                options: self.options,
+            };
+            let finish = Finish {
+                activation,
+                ..Finish::default()
+            };
+            return traced_finish(self.trace(&[images], operation), finish);
         }
         profile::within(self.weight.id.val(), || {
             let output = conv2d(images, self.weight.val(), self.options);
@@ -146,18 +157,24 @@ impl Conv2d {
         })
     }
 
-    fn trace(&self, images: Tensor<4>) -> Tensor<4> {
+    /// Height and width.
+    pub(super) fn kernel(&self) -> [usize; 2] {
+        let [_, _, height, width] = self.weight.lazy_shape().dims();
+        [height, width]
+    }
+
+    /// Notes an operation that slides the kernel over the first of its operands.
+    pub(super) fn trace(&self, operands: &[Tensor<4>], operation: Operation) -> Tensor<4> {
         let [filters, channels, height, width] = self.weight.lazy_shape().dims();
-        let [_, found, image_height, image_width] = images.dims();
+        let [_, found, image_height, image_width] = operands[0].dims();
         assert_eq!(found, channels * self.options.groups, "channels");
         let image = [image_height, image_width];
         let biases = if self.bias.is_some() { filters } else { 0 };
         let weights = filters * channels * height * width;
         trace::window(
-            images,
+            operands,
             Window {
-                kind: LayerKind::Conv2d,
-                parameter: Some(self.weight.id),
+                operation,
                 parameters: weights + biases,
                 multiply_adds_per_pixel: weights as u64,
                 filters,

@@ -2,11 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use kernels::{DeformConv2dOptions, deform_conv2d, profile};
 
-use super::{Conv2d, Conv2dConfig};
-use crate::{Init, trace};
+use super::functions::channels;
+use super::{Conv2d, Conv2dConfig, sigmoid};
+use crate::Init;
+use crate::trace::{self, Operation};
 
 /// The shape of a [`DeformConv2d`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,18 +67,24 @@ impl DeformConv2d {
     /// As [`Conv2d::forward`].
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let deformation = self.offset.forward(images.clone());
-        if trace::is_active() {
-            return self.conv.forward(images);
-        }
         let said = deformation.dims()[1];
-        let offsets = deformation.clone().narrow(1, 0, self.offsets);
+        let offsets = channels(deformation.clone(), 0, self.offsets);
         let mask = (said > self.offsets)
-            .then(|| sigmoid(deformation.narrow(1, self.offsets, said - self.offsets)));
+            .then(|| sigmoid(channels(deformation, self.offsets, said - self.offsets)));
         let options = DeformConv2dOptions {
             convolution: self.conv.options,
             offset_groups: self.offset_groups,
         };
         let weight = &self.conv.weight;
+        if trace::is_active() {
+            let operation = Operation::DeformConv2d {
+                weight: weight.id,
+                kernel: self.conv.kernel(),
+                options,
+            };
+            let operands: Vec<_> = [images, offsets].into_iter().chain(mask).collect();
+            return self.conv.trace(&operands, operation);
+        }
         profile::within(weight.id.val(), || {
             deform_conv2d(images, weight.val(), offsets, mask, options)
         })

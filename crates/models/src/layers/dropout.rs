@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::{LayerKind, noise, trace};
+use crate::noise;
+use crate::trace::{self, Operation};
 
 /// Zeroes each value with a probability, and scales the others so that the expectation stays
 /// (Srivastava et al. 2014, JMLR 15, section 10, as PyTorch's).
@@ -28,7 +29,7 @@ impl Dropout {
             return x;
         }
         if trace::is_active() {
-            return trace::pointwise(x, LayerKind::Dropout, None, 0);
+            return trace::pointwise(x, Operation::Dropout, 0);
         }
         let device = x.device();
         if !device.is_autodiff() {

@@ -2,13 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
-
-use super::elementwise;
 use kernels::{linear, profile};
 
-use crate::trace;
-use crate::{Init, LayerKind};
+use super::relu;
+use crate::Init;
+use crate::trace::{self, Operation};
 
 /// `y = x Wᵀ + b`.
 #[derive(Module, Debug)]
@@ -37,7 +35,10 @@ impl Linear {
         if trace::is_active() {
             let [outputs, inputs] = self.weight.lazy_shape().dims();
             assert_eq!(features.dims()[1], inputs, "features");
-            return trace::linear(features, LayerKind::Linear, self.weight.id, inputs, outputs);
+            let operation = Operation::Linear {
+                weight: self.weight.id,
+            };
+            return trace::linear(features, operation, [outputs, inputs]);
         }
         profile::within(self.weight.id.val(), || {
             linear(features, self.weight.val(), self.bias.val())
@@ -46,6 +47,6 @@ impl Linear {
 
     /// `max(0, x Wᵀ + b)`.
     pub fn forward_relu(&self, features: Tensor<2>) -> Tensor<2> {
-        elementwise(self.forward(features), relu)
+        relu(self.forward(features))
     }
 }

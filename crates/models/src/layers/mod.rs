@@ -6,6 +6,7 @@ mod batch_norm;
 mod conv2d;
 mod deform_conv2d;
 mod dropout;
+mod functions;
 mod linear;
 mod pool;
 mod rectifier;
@@ -18,8 +19,9 @@ pub use batch_norm::{BatchNorm, NormOptions};
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use deform_conv2d::{DeformConv2d, DeformConv2dConfig};
 pub use dropout::Dropout;
+pub use functions::{blend, concat, relu, residual_add, scale, sigmoid, tanh};
 pub use linear::Linear;
-pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average};
+pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average, pixel};
 pub use rectifier::{Rectifier, RectifierKind};
 pub use response_norm::LocalResponseNorm;
 pub use shortcut::Shortcut;
@@ -30,7 +32,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kernels::Finish;
 
-use crate::{Init, responses, trace};
+use crate::{Init, responses};
 
 /// A convolution without bias, followed by batch normalisation.
 #[derive(Module, Debug)]
@@ -99,45 +101,4 @@ impl NormReluConv {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         self.conv.forward(self.norm.forward_relu(x))
     }
-}
-
-/// Images of any numbers of channels behind each other: `[n, c, h, w]` each to `[n, sum of c, h, w]`.
-pub fn concat(images: Vec<Tensor<4>>) -> Tensor<4> {
-    if trace::is_active() {
-        let [n, _, height, width] = images[0].dims();
-        let channels = images.iter().map(|image| image.dims()[1]).sum();
-        let fit = |image: &Tensor<4>| image.dims()[2..] == [height, width];
-        assert!(images.iter().all(fit), "images of one size");
-        return trace::merged([n, channels, height, width], &images);
-    }
-    kernels::concat(images)
-}
-
-/// `path + shortcut`, both `[n, channels, h, w]`.
-pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
-    if trace::is_active() {
-        assert_eq!(
-            path.dims(),
-            shortcut.dims(),
-            "a shortcut of the path's shape"
-        );
-        return trace::merged(path.dims(), &[path, shortcut]);
-    }
-    path + shortcut
-}
-
-/// `gate · changed + (1 - gate) · carried`, all `[n, c, h, w]`.
-pub fn blend(changed: Tensor<4>, carried: Tensor<4>, gate: Tensor<4>) -> Tensor<4> {
-    if trace::is_active() {
-        return trace::merged(carried.dims(), &[changed, carried, gate]);
-    }
-    carried.clone() + gate * (changed - carried)
-}
-
-/// `function(x)`, which works on each value alone and which a trace therefore passes by.
-pub fn elementwise<const D: usize>(
-    x: Tensor<D>,
-    function: impl FnOnce(Tensor<D>) -> Tensor<D>,
-) -> Tensor<D> {
-    if trace::is_active() { x } else { function(x) }
 }

@@ -5,8 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::module::adaptive_avg_pool2d;
 use kernels::{Pool2dOptions, avg_pool2d, max_pool2d};
 
-use crate::LayerKind;
-use crate::trace::{self, Window};
+use crate::trace::{self, Operation, Window};
 
 /// Square windows, which do not reach over the far edge.
 fn square(kernel: usize, stride: usize, padding: usize) -> Pool2dOptions {
@@ -42,7 +41,7 @@ impl MaxPool2d {
     /// `[n, channels, h, w]` to `[n, channels, h', w']`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         if trace::is_active() {
-            return trace_pool(images, LayerKind::MaxPool2d, self.options);
+            return trace_pool(images, Operation::MaxPool2d(self.options), self.options);
         }
         max_pool2d(images, self.options)
     }
@@ -83,7 +82,11 @@ impl AvgPool2d {
     /// `[n, channels, h, w]` to `[n, channels, h', w']`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         if trace::is_active() {
-            return trace_pool(images, LayerKind::AvgPool2d, self.options);
+            let operation = Operation::AvgPool2d {
+                options: self.options,
+                counts_padding: self.counts_padding,
+            };
+            return trace_pool(images, operation, self.options);
         }
         avg_pool2d(images, self.options, self.counts_padding)
     }
@@ -109,7 +112,7 @@ impl AdaptiveAvgPool2d {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = images.dims();
         if trace::is_active() {
-            return trace::adaptive(images, LayerKind::AdaptiveAvgPool2d, self.output);
+            return trace::adaptive(images, self.output);
         }
         if [height, width] == self.output {
             return images;
@@ -122,7 +125,7 @@ impl AdaptiveAvgPool2d {
 pub fn global_average(images: Tensor<4>) -> Tensor<2> {
     if trace::is_active() {
         let [_, channels, _, _] = images.dims();
-        return trace::global(images, Some(LayerKind::GlobalAveragePool), channels);
+        return trace::global(images, Operation::GlobalAverage, channels);
     }
     kernels::global_average(images)
 }
@@ -131,18 +134,27 @@ pub fn global_average(images: Tensor<4>) -> Tensor<2> {
 pub fn flatten(images: Tensor<4>) -> Tensor<2> {
     if trace::is_active() {
         let [_, channels, height, width] = images.dims();
-        return trace::global(images, None, channels * height * width);
+        return trace::global(images, Operation::Flatten, channels * height * width);
     }
     images.flatten(1, 3)
 }
 
-fn trace_pool(images: Tensor<4>, kind: LayerKind, options: Pool2dOptions) -> Tensor<4> {
+/// Each row as an image of one pixel: `[n, channels]` to `[n, channels, 1, 1]`.
+pub fn pixel(rows: Tensor<2>) -> Tensor<4> {
+    let [n, channels] = rows.dims();
+    let shape = [n, channels, 1, 1];
+    if trace::is_active() {
+        return trace::merged(Operation::Pixel, &[rows], shape);
+    }
+    rows.reshape(shape)
+}
+
+fn trace_pool(images: Tensor<4>, operation: Operation, options: Pool2dOptions) -> Tensor<4> {
     let [_, channels, height, width] = images.dims();
     trace::window(
-        images,
+        &[images],
         Window {
-            kind,
-            parameter: None,
+            operation,
             parameters: 0,
             multiply_adds_per_pixel: 0,
             filters: channels,

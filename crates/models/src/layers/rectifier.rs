@@ -2,12 +2,13 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::activation::{prelu, relu};
+use burn::tensor::activation::prelu;
 use kernels::{Activation, Finish, profile};
 use serde::{Deserialize, Serialize};
 
-use super::elementwise;
-use crate::{Init, LayerKind, trace};
+use super::relu;
+use crate::Init;
+use crate::trace::{self, Operation};
 
 /// Which rectifier a network has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,11 +50,12 @@ impl Rectifier {
     /// Features `[n, channels]` or images `[n, channels, h, w]` to the same.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let Some(weight) = &self.weight else {
-            return elementwise(x, relu);
+            return relu(x);
         };
         if trace::is_active() {
             let slopes = weight.lazy_shape().num_elements();
-            return trace::pointwise(x, LayerKind::PRelu, Some(weight.id), slopes);
+            let operation = Operation::PRelu { weight: weight.id };
+            return trace::pointwise(x, operation, slopes);
         }
         profile::within(weight.id.val(), || prelu(x, weight.val()))
     }

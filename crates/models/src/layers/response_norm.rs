@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kernels::local_response_norm;
 
-use crate::{LayerKind, trace};
+use crate::trace::{self, Operation};
 
 /// `x / (k + alpha · Σ x'²)^beta` over neighbouring channels (Krizhevsky et al. 2012, section 3.3).
 #[derive(Module, Debug)]
@@ -30,7 +30,8 @@ impl LocalResponseNorm {
     /// `[n, channels, h, w]` to the same.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
         if trace::is_active() {
-            return trace::pointwise(images, LayerKind::LocalResponseNorm, None, 0);
+            let operation = Operation::LocalResponseNorm(self.options);
+            return trace::pointwise(images, operation, 0);
         }
         local_response_norm(images, self.options)
     }

@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use kernels::{IdentityShortcut, identity_shortcut};
 
 use super::{Conv2dConfig, ConvNorm};
-use crate::{Init, trace};
+use crate::Init;
+use crate::trace::{self, Operation};
 
 /// The input of a residual block in the shape of its output (He et al. 2015, arXiv:1512.03385,
 /// section 3.3).
@@ -46,18 +47,18 @@ impl Shortcut {
         if self.stride == 1 && self.added_channels == 0 {
             return x;
         }
-        if trace::is_active() {
-            let [n, channels, height, width] = x.dims();
-            let kept = |pixels: usize| pixels.div_ceil(self.stride);
-            let outputs = channels + self.added_channels;
-            return trace::merged([n, outputs, kept(height), kept(width)], &[x]);
-        }
         let before = self.added_channels / 2;
         let identity = IdentityShortcut {
             stride: self.stride,
             before,
             after: self.added_channels - before,
         };
+        if trace::is_active() {
+            let [n, channels, height, width] = x.dims();
+            let kept = |pixels: usize| pixels.div_ceil(self.stride);
+            let shape = [n, channels + self.added_channels, kept(height), kept(width)];
+            return trace::merged(Operation::IdentityShortcut(identity), &[x], shape);
+        }
         identity_shortcut(x, identity)
     }
 }

@@ -2,11 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::sigmoid;
 use kernels::{Activation, Finish, gate_channels};
 
-use super::{Conv2d, Conv2dConfig, elementwise, global_average, residual_add};
-use crate::{Init, trace};
+use super::functions::traced_finish;
+use super::{Conv2d, Conv2dConfig, flatten, global_average, pixel, sigmoid};
+use crate::Init;
+use crate::trace::{self, Operation};
 
 /// `x · sigmoid(fc2(act(fc1(mean(x)))))`: each channel times a gate that all channels decide on (Hu
 /// et al. 2017, arXiv:1709.01507, equations 2 to 4).
@@ -42,22 +43,17 @@ impl SqueezeExcitation {
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
         let gates = self.gates(x.clone());
         if trace::is_active() {
-            let [n, channels, _, _] = x.dims();
-            let gates = gates.reshape([n, channels, 1, 1]);
-            let gated = trace::merged(x.dims(), &[x, gates]);
-            return match finish.residual {
-                Some(residual) => residual_add(gated, residual),
-                None => gated,
-            };
+            let shape = x.dims();
+            let gated = trace::merged(Operation::Multiply, &[x, gates], shape);
+            return traced_finish(gated, finish);
         }
-        gate_channels(x, gates, finish)
+        gate_channels(x, flatten(gates), finish)
     }
 
-    /// `[n, channels, h, w]` to `[n, channels]`.
-    fn gates(&self, x: Tensor<4>) -> Tensor<2> {
-        let [n, channels, _, _] = x.dims();
-        let squeezed = global_average(x).reshape([n, channels, 1, 1]);
+    /// `[n, channels, h, w]` to `[n, channels, 1, 1]`.
+    fn gates(&self, x: Tensor<4>) -> Tensor<4> {
+        let squeezed = pixel(global_average(x));
         let hidden = self.fc1.forward_with(squeezed, self.activation);
-        elementwise(self.fc2.forward(hidden), sigmoid).reshape([n, channels])
+        sigmoid(self.fc2.forward(hidden))
     }
 }

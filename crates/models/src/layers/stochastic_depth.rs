@@ -4,9 +4,10 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use kernels::{Finish, gate_channels};
 
-use super::residual_add;
+use super::functions::traced_finish;
+use crate::noise;
 use crate::routes::{self, Route};
-use crate::{LayerKind, noise, trace};
+use crate::trace::{self, Operation};
 
 /// Drops the path of a residual block, image by image, with a probability, and scales the others so
 /// that the expectation stays (Huang et al. 2016, arXiv:1603.09382, equation 2, scaled in training
@@ -45,8 +46,8 @@ impl StochasticDepth {
         }
         if trace::is_active() {
             let path = path(Finish::default());
-            let path = trace::pointwise(path, LayerKind::StochasticDepth, None, 0);
-            return residual_add(path, residual.clone());
+            let path = trace::pointwise(path, Operation::StochasticDepth, 0);
+            return traced_finish(path, finish);
         }
         let device = residual.device();
         if !device.is_autodiff() {

@@ -98,6 +98,11 @@ impl WeightsError {
                 "get `{}` again, or check that it is a state dict",
                 path.display()
             )),
+            Self::Extension { path } if path.extension().is_some_and(|ending| ending == "onnx") => {
+                Some(
+                    "ONNX files are written, not read: name the weights that it was made of".into(),
+                )
+            }
             Self::Extension { .. } => Some("rename the file after its format".into()),
             Self::Type { .. } => Some("save the weights as float32".into()),
             Self::Twice { .. } => {

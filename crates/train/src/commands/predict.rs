@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor, TensorData};
 use data::random::{self, Purpose};
 use data::{Image, Pipeline, Size};
+use models::onnx::{INPUT, LOGITS};
 use models::weights::{HostTensor, Weights};
 use serde::Serialize;
 
@@ -18,10 +19,6 @@ use crate::{device, evaluate, files};
 
 /// Images at a time.
 const BATCH: usize = 16;
-
-/// The names of the tensors of raw images and their scores.
-const INPUT: &str = "input";
-const LOGITS: &str = "logits";
 
 /// Prints the classes with the highest probability, or writes the scores of raw images.
 pub fn run(arguments: &PredictArgs) -> Result<(), Error> {
