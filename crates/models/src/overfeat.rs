@@ -238,20 +238,18 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::trace;
+    use crate::Architecture;
 
     /// Table 5, "map size".
     #[test]
     fn maps_of_the_test_sizes_are_the_papers() {
-        let device = Device::flex();
-        let network = OVERFEAT_ACCURATE.init(&mut Init::new(&device, Initialization::He, 0));
+        let architecture = Architecture::OverFeat(OVERFEAT_ACCURATE);
+        let model = architecture.init(&mut Init::new(&Device::flex(), Initialization::He, 0));
+        // The classifier's window, pooled at every offset, is moved by a pixel of the features at a time.
         let map = |[height, width]: [usize; 2]| {
-            let mut found = [0; 2];
-            trace::run([3, height, width], &device, |images| {
-                let [_, _, height, width] = network.forward_map(images).dims();
-                found = [height, width];
-            });
-            found
+            let features = model.places([3, height, width]).pop().unwrap();
+            let [_, height, width] = features.shape;
+            [height, width].map(|side| side + 1 - model.seen().extent())
         };
         let expected = [[3, 3], [6, 9], [9, 15], [15, 21], [18, 24], [21, 30]];
         assert_eq!(TEST_SIZES.map(map), expected);
