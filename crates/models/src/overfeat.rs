@@ -238,18 +238,22 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::Architecture;
+    use crate::trace;
 
     /// Table 5, "map size".
     #[test]
     fn maps_of_the_test_sizes_are_the_papers() {
-        let architecture = Architecture::OverFeat(OVERFEAT_ACCURATE);
-        let model = architecture.init(&mut Init::new(&Device::flex(), Initialization::He, 0));
+        let device = Device::flex();
+        let network = OVERFEAT_ACCURATE.init(&mut Init::new(&device, Initialization::He, 0));
         // The classifier's window, pooled at every offset, is moved by a pixel of the features at a time.
+        let places = |side: usize| side + 1 - network.seen().extent();
         let map = |[height, width]: [usize; 2]| {
-            let features = model.places([3, height, width]).pop().unwrap();
-            let [_, height, width] = features.shape;
-            [height, width].map(|side| side + 1 - model.seen().extent())
+            let mut found = [0; 2];
+            trace::run([3, height, width], &device, |images| {
+                let [_, _, height, width] = network.features(images, &mut ()).dims();
+                found = [height, width].map(places);
+            });
+            found
         };
         let expected = [[3, 3], [6, 9], [9, 15], [15, 21], [18, 24], [21, 30]];
         assert_eq!(TEST_SIZES.map(map), expected);
