@@ -77,6 +77,10 @@ fn what_is_typed_wrong() {
     let effect = lesion.find("effect").expect("the study has one");
     let stranger = r#"network = [{ name = "../x", weights = "x.pth", dataset = "digits" }]"#;
     place.write("strangers.toml", format!("{}{stranger}", &lesion[..effect]));
+    let scaled = stranger
+        .replace("../x", "x")
+        .replace(" }]", ", std = [0.0] }]");
+    place.write("scaled.toml", format!("{}{scaled}", &lesion[..effect]));
     let compare = STUDY.replace("degradation", "compare");
     place.write(
         "compared.toml",
@@ -121,6 +125,7 @@ fn what_is_typed_wrong() {
             "study degrade --config small-study.toml",
             "study lesion --config strangers.toml",
             "study lesion --config twins.toml",
+            "study lesion --config scaled.toml",
             "study compare --config compared.toml",
             "reproduce mine --targets nothing.toml",
             "reproduce mine --targets small.toml",

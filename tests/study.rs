@@ -293,7 +293,15 @@ models = ["lenet5", "resnet20"]"#;
         "study.toml",
         study[..effect].replace(r#"factor = ["model"]"#, models),
     );
-    place.train(&LINE.replace("degradation", "compare")).is(0);
+    let line = LINE.replace("degradation", "compare");
+    let published = fs::read_to_string(place.path("study.toml")).unwrap();
+    let projected = "model={ name = 'resnet8', shortcut = 'B' }";
+    place.write("study.toml", published.replace("model=plain8", projected));
+    let said = place.train(&line).is(2);
+    let variant = "`plain-8` is a variant of `resnet8`";
+    assert!(said.stderr.contains(variant), "{}", said.stderr);
+    place.write("study.toml", published);
+    place.train(&line).is(0);
     let results = rows(&place, "results");
     let names: Vec<&str> = results.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(names, ["lenet5", "resnet20", "plain-8", "residual-8"]);

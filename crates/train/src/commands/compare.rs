@@ -9,12 +9,11 @@ use crate::error::Error;
 use crate::lab::results::Results;
 use crate::lab::runs::Entry;
 use crate::lab::study::Study;
-use crate::lab::study::compare::{Candidate, Speed};
+use crate::lab::study::compare::{BATCHES, Candidate, Speed};
 use crate::plan::Plan;
+use crate::recipe::Model;
 use crate::streams::say;
 
-/// Images at a time.
-const BATCHES: [usize; 2] = [1, 16];
 /// Batches of a measurement.
 const STEPS: usize = 5;
 
@@ -42,6 +41,7 @@ pub fn candidates(
         let Some(plan) = plans.get(experiment.name.as_str()) else {
             continue;
         };
+        check_published(&experiment.name, plan)?;
         let [channels, height, _] = plan.dataset.facts.size;
         let shape = ShapeArgs {
             classes: Some(plan.dataset.facts.classes),
@@ -57,6 +57,22 @@ pub fn candidates(
         candidates.push(candidate(&experiment.name, &blueprint, accuracy, machine)?);
     }
     Ok(candidates)
+}
+
+/// Refuses a network that is not as it was published: by its name alone, another one would be measured.
+///
+/// # Errors
+///
+/// With exit code 2.
+pub fn check_published(experiment: &str, plan: &Plan) -> Result<(), Error> {
+    let name = &plan.model.name;
+    if plan.model == Model::from(name.clone()) {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "`{experiment}` is a variant of `{name}`, which a comparison cannot measure"
+    ))
+    .with_hint(format!("compare `{name}` as it was published")))
 }
 
 fn candidate(
@@ -79,7 +95,6 @@ fn candidate(
         };
         let figures = measure(&request, machine)?;
         speed.push(Speed {
-            batch,
             images_per_second: figures.images_per_second,
             peak_memory_bytes: figures.peak_memory_bytes,
         });

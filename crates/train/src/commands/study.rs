@@ -70,9 +70,11 @@ fn check(study: &Study, experiments: &[Experiment]) -> Result<(), Error> {
             .iter()
             .find(|(_, other)| other.differences_beside(plan, &[]).is_empty());
         if let Some((other, _)) = same {
-            return Err(Error::usage(format!(
-                "`{other}` and `{name}` do not differ"
-            )));
+            let what = format!("`{other}` and `{name}` do not differ");
+            return Err(Error::usage(what).with_hint("change one by its `set`, or take it out"));
+        }
+        if study.study == Kind::Compare {
+            compare::check_published(name, plan)?;
         }
     }
     training::check_factor(study, plans.iter().map(|(name, plan)| (*name, plan)))
@@ -134,9 +136,9 @@ fn looked_into(
         subjects.push(of_file(network, &study, arguments, &chosen)?);
     }
     if subjects.is_empty() {
-        return Err(
-            Error::failure("there is no network to look into").because("no run came to its end")
-        );
+        return Err(Error::failure("there is no network to look into")
+            .because("no run came to its end")
+            .with_hint("change how the study trains, by its `set`"));
     }
     Ok(Findings {
         name: name.to_owned(),

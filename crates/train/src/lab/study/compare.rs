@@ -3,6 +3,9 @@
 use super::{Cell, Figure, Grid, Measured, Series};
 use crate::chart::{Across, Scale};
 
+/// Images at a time, when speed is measured.
+pub const BATCHES: [usize; 2] = [1, 16];
+
 /// Of the largest bubble.
 const LARGEST: f64 = 48.0;
 
@@ -21,15 +24,13 @@ pub struct Candidate {
     pub multiply_adds: u64,
     /// Values that layers put out for an image.
     pub activations: u64,
-    /// Here, by batches of one image and of several.
+    /// Here, by [`BATCHES`].
     pub speed: Vec<Speed>,
 }
 
 /// How fast a network classifies.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// Images at a time.
-    pub batch: usize,
     /// The median over some batches.
     pub images_per_second: f64,
     /// The most memory that the process held.

@@ -280,7 +280,23 @@ impl Study {
         if self.study.is_of_training() && !self.network.is_empty() {
             return invalid("network", "a study of training has experiments alone");
         }
-        self.wrong_name().or_else(|| self.wrong_effect())
+        self.wrong_name()
+            .or_else(|| self.wrong_effect())
+            .or_else(|| self.wrong_normalization())
+    }
+
+    fn wrong_normalization(&self) -> Option<(String, Fault)> {
+        for (index, network) in self.network.iter().enumerate() {
+            if !network.mean.iter().all(|mean| mean.is_finite()) {
+                let fault = Fault::invalid("expected finite numbers");
+                return Some((format!("network.{index}.mean"), fault));
+            }
+            if !network.std.iter().all(|std| std.is_finite() && *std > 0.0) {
+                let fault = Fault::invalid("expected numbers above 0");
+                return Some((format!("network.{index}.std"), fault));
+            }
+        }
+        None
     }
 
     fn wrong_model(&self) -> Option<(String, Fault)> {

@@ -94,7 +94,8 @@ pub fn responses(study: &Study, subjects: &[Subject]) -> Result<Measured, Error>
         if layers.is_empty() {
             let what = format!("`{}` shows no responses", subject.name);
             return Err(Error::usage(what)
-                .because("they are measured behind convolutions that a normalisation follows"));
+                .because("they are measured behind convolutions that a normalisation follows")
+                .with_hint("take it out of the study"));
         }
         let sum: f64 = layers.iter().map(|(_, deviation)| deviation).sum();
         means.push((subject, sum / layers.len() as f64));

@@ -11,6 +11,7 @@ use super::{Cell, Figure, Grid, Measured, Series, Study};
 use crate::chart::{Across, Scale};
 use crate::error::Error;
 use crate::evaluate::evaluate_by;
+use crate::lab::effect::POINTS;
 use crate::streams::say;
 
 /// Deletes and swaps.
@@ -35,7 +36,7 @@ pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
             counted("several", "deleted", &lesions, |lesions| &lesions.several),
             counted("swaps", "swapped", &lesions, |lesions| &lesions.swaps),
         ],
-        effects: study.differences("points", |name| subject::sample(name, &rises)),
+        effects: study.differences(POINTS, |name| subject::sample(name, &rises)),
     })
 }
 
@@ -59,7 +60,8 @@ impl<'a> Lesions<'a> {
         if keeping.is_empty() {
             let what = format!("`{}` has no block that can be deleted", subject.name);
             return Err(Error::usage(what)
-                .because("only what keeps the shape of what flows can be left out"));
+                .because("only what keeps the shape of what flows can be left out")
+                .with_hint("take it out of the study"));
         }
         let mut single = Vec::with_capacity(parts.len());
         for part in &parts {

@@ -54,7 +54,7 @@ impl<'a> Spectrum<'a> {
         let blocks = subject.model.residual_blocks(subject.input());
         if blocks == 0 {
             let what = format!("`{}` has one path alone: it has no shortcuts", subject.name);
-            return Err(Error::usage(what));
+            return Err(Error::usage(what).with_hint("take it out of the study"));
         }
         let mut rng = ChaCha8Rng::seed_from_u64(subject.key());
         let learning = subject.model.clone().train();
