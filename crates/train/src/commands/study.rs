@@ -142,9 +142,15 @@ fn looked_into(
             .because("no run came to its end")
             .with_hint("change how the study trains, by its `set`"));
     }
+    let mut measured = study::measure(&study, &subjects)?;
+    if study.study == Kind::Paths && !study.experiment.is_empty() {
+        let (effects, errors) = training::errors(&study, entries);
+        measured.effects.extend(effects);
+        measured.grids.push(errors);
+    }
     Ok(Findings {
         name: name.to_owned(),
-        measured: study::measure(&study, &subjects)?,
+        measured,
         study,
         alarms,
         cost,
