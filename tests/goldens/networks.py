@@ -62,6 +62,32 @@ class CifarResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class Manipulated(nn.Module):
+    """A block of `CifarResNet` with a gate for the shortcuts of He et al. 2016 (identity mappings), figure 2, as
+    `combine` of block input, shortcut and path does it."""
+
+    def __init__(self, block, combine, gated):
+        super().__init__()
+        self.conv1, self.bn1, self.conv2, self.bn2 = block.conv1, block.bn1, block.conv2, block.bn2
+        self.stride, self.padding, self.combine = block.stride, block.padding, combine
+        if gated:
+            self.gate = nn.Conv2d(block.conv1.in_channels, block.conv2.out_channels, 1, block.stride)
+
+    def forward(self, x):
+        path = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
+        gate = torch.sigmoid(self.gate(x)) if hasattr(self, "gate") else None
+        return F.relu(self.combine(shortcut, path, gate))
+
+
+def with_manipulation(network, combine, gated=False):
+    """A network of `CifarResNet` whose blocks add by `combine`."""
+    for stage in (network.layer1, network.layer2, network.layer3):
+        for index, block in enumerate(stage):
+            stage[index] = Manipulated(block, combine, gated)
+    return network
+
+
 def with_prelu(network):
     """A network of `CifarResNet` in which every channel of every rectifier learns its slope."""
     network.relu = nn.PReLU(16)
@@ -646,10 +672,29 @@ NETWORKS = {
     },
 }
 
-# Networks with an option of a recipe's `[model]`, by name and option.
+
+
+def manipulated(combine, gated=False):
+    where = "He et al. 2016 (identity mappings) figure 2"
+    return paper(lambda classes: with_manipulation(CifarResNet(3, classes=classes), combine, gated), where)
+
+
+# Networks with options of a recipe's `[model]`, by name and options.
 VARIANTS = {
-    ("vgg11", "prelu"): paper(vgg11_prelu, "He et al. 2015 (rectifiers) section 2.1, torchvision's", 224, 32, 1000),
-    ("resnet20", "prelu"): paper(
+    ("vgg11", '{"activation": "prelu"}'): paper(
+        vgg11_prelu, "He et al. 2015 (rectifiers) section 2.1, torchvision's", 224, 32, 1000
+    ),
+    ("resnet20", '{"activation": "prelu"}'): paper(
         lambda classes: with_prelu(CifarResNet(3, classes=classes)), "He et al. 2015 (rectifiers) section 2.1"
     ),
+    ("resnet20", '{"manipulation": {"scaling": {"shortcut": 0.5, "path": 0.25}}}'): manipulated(
+        lambda shortcut, path, gate: 0.5 * shortcut + 0.25 * path
+    ),
+    ("resnet20", '{"manipulation": {"exclusive_gating": {"bias": -6}}}'): manipulated(
+        lambda shortcut, path, gate: (1 - gate) * shortcut + gate * path, gated=True
+    ),
+    ("resnet20", '{"manipulation": {"shortcut_only_gating": {"bias": 0}}}'): manipulated(
+        lambda shortcut, path, gate: (1 - gate) * shortcut + path, gated=True
+    ),
+    ("resnet20", '{"manipulation": {"dropout": 0.5}}'): manipulated(lambda shortcut, path, gate: shortcut + path),
 }

@@ -4,7 +4,7 @@ use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::Tensor;
 use kernels::{Activation, Finish, batch_norm, batch_norm_train, profile};
 
-use super::functions::traced_finish;
+use super::functions::finished;
 use crate::trace::{self, Operation};
 use crate::{Init, gradient_checkpointing};
 
@@ -113,7 +113,7 @@ impl BatchNorm {
             weight: self.weight.id,
             epsilon: self.options.epsilon,
         };
-        traced_finish(trace::pointwise(images, operation, parameters), finish)
+        finished(trace::pointwise(images, operation, parameters), finish)
     }
 
     fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {

@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
-use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Rectifier, Shortcut, StochasticDepth};
+use crate::layers::{
+    Conv2dConfig, ConvNorm, Manipulator, MaxPool2d, Rectifier, Shortcut, StochasticDepth,
+};
 use crate::stages::{self, Position};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
@@ -48,12 +50,13 @@ impl Stem {
 }
 
 /// `relu(path(x) + shortcut(x))`, or `relu(path(x))` in a plain network, where the path is
-/// `norm(conv(..))` with `relu` in between.
+/// `norm(conv(..))` with `relu` in between; the manipulation multiplies either summand.
 #[derive(Module, Debug)]
 pub(crate) struct ResidualBlock {
     path: Vec<ConvNorm>,
     rectifiers: Vec<Rectifier>,
     shortcut: Option<Shortcut>,
+    manipulation: Manipulator,
     depth: StochasticDepth,
 }
 
@@ -99,6 +102,7 @@ impl ResidualBlock {
             shortcut: config
                 .shortcut
                 .map(|kind| shortcut(kind, channels, outputs, stride, init)),
+            manipulation: Manipulator::new(config.manipulation, channels, outputs, stride, init),
             depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
     }
@@ -106,13 +110,15 @@ impl ResidualBlock {
 
 impl stages::Block for ResidualBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
+        let [of_shortcut, of_path] = self.manipulation.factors(&x);
+        let shortcut = self.shortcut.as_ref();
+        let residual = shortcut.map(|shortcut| of_shortcut.times(shortcut.forward(x.clone())));
         let mut layers = self.path.iter().zip(&self.rectifiers);
         let (last, rectifier) = layers.next_back().expect("a block has layers");
         let y = layers.fold(x, |y, (layer, rectifier)| {
             rectifier.after(None, |finish| layer.forward_with(y, finish))
         });
-        let last = |finish| last.forward_with(y, finish);
+        let last = |finish| of_path.after(finish, |finish| last.forward_with(y, finish));
         rectifier.after(residual, |finish| self.depth.after(finish, last))
     }
 }
