@@ -627,7 +627,7 @@ NETWORKS = {
     **vggs(),
     **inceptions(),
     "highway19": highway((4, 32), (5, 80), (5, 128)),
-    "highway32": highway((9, 32), (9, 48), (9, 64)),
+    **{f"highway{depth}": highway((d, 32), (d, 48), (d, 64)) for depth, d in ((20, 5), (32, 9), (56, 17))},
     **{f"plain{depth}": cifar(n, residual=False) for depth, n in DEPTHS.items() if depth < 1202},
     **{f"resnet{depth}": cifar(n) for depth, n in DEPTHS.items()},
     "resnet18_cifar": paper(resnet18_cifar, "He et al. 2015 table 1, the stem of section 4.2"),
@@ -674,6 +674,30 @@ NETWORKS = {
 
 
 
+def without_normalization(build):
+    """Convolutions with biases and no normalisations, in a network whose convolutions are all normalised."""
+
+    def changed(classes):
+        network = build(classes)
+        for module in list(network.modules()):
+            for name, layer in list(module.named_children()):
+                if isinstance(layer, nn.Conv2d):
+                    conv = nn.Conv2d(
+                        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding
+                    )
+                    setattr(module, name, conv)
+                elif isinstance(layer, nn.BatchNorm2d):
+                    setattr(module, name, nn.Identity())
+        return network
+
+    return changed
+
+
+def bare(build):
+    """No paper's: He et al. 2015 without normalisation."""
+    return paper(without_normalization(build), "He et al. 2015 section 4.2, not normalised")
+
+
 def manipulated(combine, gated=False):
     where = "He et al. 2016 (identity mappings) figure 2"
     return paper(lambda classes: with_manipulation(CifarResNet(3, classes=classes), combine, gated), where)
@@ -686,6 +710,12 @@ VARIANTS = {
     ),
     ("resnet20", '{"activation": "prelu"}'): paper(
         lambda classes: with_prelu(CifarResNet(3, classes=classes)), "He et al. 2015 (rectifiers) section 2.1"
+    ),
+    ("plain20", '{"normalization": "none"}'): bare(lambda classes: CifarResNet(3, False, classes)),
+    ("resnet20", '{"normalization": "none"}'): bare(lambda classes: CifarResNet(3, classes=classes)),
+    ("resnet50", '{"normalization": "none"}'): paper(
+        without_normalization(lambda classes: torchvision.models.resnet50(num_classes=classes)),
+        "He et al. 2015 table 1, torchvision's, not normalised", 224, 64, 1000,
     ),
     ("resnet20", '{"manipulation": {"scaling": {"shortcut": 0.5, "path": 0.25}}}'): manipulated(
         lambda shortcut, path, gate: 0.5 * shortcut + 0.25 * path

@@ -10,7 +10,7 @@ use crate::densenet::{DenseNet, DenseNetConfig};
 use crate::efficientnet::{EfficientNet, EfficientNetConfig};
 use crate::highway::{Highway, HighwayConfig};
 use crate::inception::{Inception, InceptionConfig};
-use crate::layers::{Manipulation, RectifierKind};
+use crate::layers::{Manipulation, NormKind, RectifierKind};
 use crate::lenet::{LeNet, LeNetConfig};
 use crate::nin::{Nin, NinConfig};
 use crate::overfeat::{OverFeat, OverFeatConfig};
@@ -106,6 +106,20 @@ macro_rules! families {
                     $(Self::$family(config) => config.activation(),)+
                 };
                 *place.ok_or(ConfigError::NoSuchOption("activation"))? = activation;
+                Ok(changed)
+            }
+
+            /// The same with another normalisation.
+            ///
+            /// # Errors
+            ///
+            /// Where the network has no such option.
+            pub fn with_normalization(&self, normalization: NormKind) -> Result<Self, ConfigError> {
+                let mut changed = self.clone();
+                let place = match &mut changed {
+                    $(Self::$family(config) => config.normalization(),)+
+                };
+                *place.ok_or(ConfigError::NoSuchOption("normalization"))? = normalization;
                 Ok(changed)
             }
 

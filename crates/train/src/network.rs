@@ -45,6 +45,9 @@ pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> 
     if let Some(manipulation) = model.manipulation {
         architecture = architecture.with_manipulation(manipulation)?;
     }
+    if let Some(normalization) = model.normalization {
+        architecture = architecture.with_normalization(normalization)?;
+    }
     if let Some(activation) = model.activation {
         architecture = architecture.with_activation(activation)?;
     }

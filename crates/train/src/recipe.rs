@@ -6,7 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use models::layers::{Manipulation, RectifierKind};
+use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::resnet::{BottleneckStride, ShortcutKind};
 use models::{Architecture, ConfigError, Initialization, registry};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -112,6 +112,9 @@ pub struct Model {
     /// What is done to the shortcuts; without it, nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manipulation: Option<Manipulation>,
+    /// In place of the registry's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<NormKind>,
     /// In place of ReLU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<RectifierKind>,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::proto::{Attribute, Graph, Model as File, Node, Tensor};
 use super::{ExportError, INPUT, LOGITS, MOST_BYTES, export, graph};
-use crate::layers::{Manipulation, RectifierKind};
+use crate::layers::{Manipulation, NormKind, RectifierKind};
 use crate::registry::{self, MODELS};
 use crate::weights::Weights;
 use crate::{Architecture, Description, Init, Model};
@@ -34,6 +34,7 @@ struct Row {
 struct Options {
     activation: Option<RectifierKind>,
     manipulation: Option<Manipulation>,
+    normalization: Option<NormKind>,
 }
 
 fn rows() -> Vec<Row> {
@@ -60,6 +61,9 @@ fn graph_of(row: &Row) -> Graph {
         }
         if let Some(manipulation) = options.manipulation {
             architecture = architecture.with_manipulation(manipulation).unwrap();
+        }
+        if let Some(normalization) = options.normalization {
+            architecture = architecture.with_normalization(normalization).unwrap();
         }
     }
     let input = [architecture.channels(), row.image, row.image];

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
 use crate::layers::{
-    Conv2dConfig, ConvNorm, Manipulator, MaxPool2d, Rectifier, Shortcut, StochasticDepth,
+    Conv2dConfig, ConvNorm, Manipulator, MaxPool2d, NormKind, Rectifier, Shortcut, StochasticDepth,
 };
 use crate::stages::{self, Position};
 
@@ -33,7 +33,7 @@ impl Stem {
             ),
         };
         Self {
-            conv: ConvNorm::new(conv, init),
+            conv: ConvNorm::with(conv, config.normalization.options(), init),
             rectifier: Rectifier::new(config.activation, config.stem_width, init),
             pool,
         }
@@ -50,7 +50,8 @@ impl Stem {
 }
 
 /// `relu(path(x) + shortcut(x))`, or `relu(path(x))` in a plain network, where the path is
-/// `norm(conv(..))` with `relu` in between; the manipulation multiplies either summand.
+/// `norm(conv(..))` with `relu` in between, or `conv(..)` where nothing normalises; the manipulation
+/// multiplies either summand.
 #[derive(Module, Debug)]
 pub(crate) struct ResidualBlock {
     path: Vec<ConvNorm>,
@@ -96,12 +97,12 @@ impl ResidualBlock {
         Self {
             path: convs
                 .into_iter()
-                .map(|conv| ConvNorm::new(conv, init))
+                .map(|conv| ConvNorm::with(conv, config.normalization.options(), init))
                 .collect(),
             rectifiers,
             shortcut: config
                 .shortcut
-                .map(|kind| shortcut(kind, channels, outputs, stride, init)),
+                .map(|kind| shortcut(kind, config.normalization, channels, outputs, stride, init)),
             manipulation: Manipulator::new(config.manipulation, channels, outputs, stride, init),
             depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
@@ -126,6 +127,7 @@ impl stages::Block for ResidualBlock {
 /// Option A, B or C.
 fn shortcut(
     kind: ShortcutKind,
+    normalization: NormKind,
     channels: usize,
     outputs: usize,
     stride: usize,
@@ -139,7 +141,7 @@ fn shortcut(
     };
     if projects {
         let conv = Conv2dConfig::square(channels, outputs, 1).stride(stride);
-        Shortcut::projection(conv, init)
+        Shortcut::projection(ConvNorm::with(conv, normalization.options(), init))
     } else {
         Shortcut::identity(channels, outputs, stride)
     }

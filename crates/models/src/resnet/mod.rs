@@ -48,6 +48,8 @@
 //!   S. Ren, J. Sun. *Identity Mappings in Deep Residual Networks*. 2016, arXiv:1603.05027, section 3.1) are
 //!   manipulated where the shape changes, too, behind option A, B or C; gates have its stride there. That paper
 //!   does not say what its networks do there.
+//! - Without normalisation (`normalization = "none"`), which the papers' networks are never, convolutions have
+//!   biases.
 //! - PReLU (`activation = "prelu"` in a recipe's `[model]`: K. He, X. Zhang, S. Ren, J. Sun. *Delving Deep
 //!   into Rectifiers*. 2015, arXiv:1502.01852) takes the place of each ReLU, the last of a block
 //!   included; its paper has it in networks without shortcuts.
@@ -60,7 +62,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use self::blocks::{ResidualBlock, Stem};
-use crate::layers::{Linear, Manipulation, RectifierKind};
+use crate::layers::{Linear, Manipulation, NormKind, RectifierKind};
 use crate::stages::{self, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, TestScales};
 
@@ -104,6 +106,7 @@ pub const fn cifar(depths: &'static [usize]) -> ResNetConfig {
         shortcut: Some(ShortcutKind::A),
         manipulation: None,
         bottleneck_stride: BottleneckStride::Middle,
+        normalization: NormKind::Batch,
         activation: RectifierKind::Relu,
         stochastic_depth: 0.0,
         channels: 3,
@@ -155,6 +158,7 @@ const fn imagenet(block: Block, depths: &'static [usize]) -> ResNetConfig {
         shortcut: Some(ShortcutKind::B),
         manipulation: None,
         bottleneck_stride: BottleneckStride::Middle,
+        normalization: NormKind::Batch,
         activation: RectifierKind::Relu,
         stochastic_depth: 0.0,
         channels: 3,
@@ -225,6 +229,8 @@ pub struct ResNetConfig {
     pub manipulation: Option<Manipulation>,
     /// Where a bottleneck's stride is.
     pub bottleneck_stride: BottleneckStride,
+    /// What normalises.
+    pub normalization: NormKind,
     /// What rectifies.
     pub activation: RectifierKind,
     /// The probability that training drops the path of the last block; those of the blocks before it
@@ -273,6 +279,10 @@ impl NetworkConfig for ResNetConfig {
 
     fn activation(&mut self) -> Option<&mut RectifierKind> {
         Some(&mut self.activation)
+    }
+
+    fn normalization(&mut self) -> Option<&mut NormKind> {
+        Some(&mut self.normalization)
     }
 
     fn stochastic_depth(&mut self) -> Option<&mut f64> {

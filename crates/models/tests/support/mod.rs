@@ -6,7 +6,7 @@
 )]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use models::layers::{Manipulation, RectifierKind};
+use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::parameters::{self, Parameter};
 use models::registry::{Entry, MODELS};
 use models::weights::{HostTensor, Weights};
@@ -39,6 +39,7 @@ pub fn counts() -> Vec<Counts> {
 pub struct Options {
     activation: Option<RectifierKind>,
     manipulation: Option<Manipulation>,
+    normalization: Option<NormKind>,
 }
 
 impl Options {
@@ -49,6 +50,9 @@ impl Options {
         }
         if let Some(manipulation) = self.manipulation {
             architecture = architecture.with_manipulation(manipulation).unwrap();
+        }
+        if let Some(normalization) = self.normalization {
+            architecture = architecture.with_normalization(normalization).unwrap();
         }
         architecture
     }
