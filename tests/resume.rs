@@ -114,6 +114,20 @@ fn a_run_with_dropout_that_is_killed_ends_in_the_same_bytes() {
     assert!(other.bytes("model.safetensors") != reference.bytes("model.safetensors"));
 }
 
+/// Which blocks a micro-batch goes through is no part of the state either.
+#[test]
+fn a_run_through_some_blocks_at_a_time_that_is_killed_ends_in_the_same_bytes() {
+    let place = Place::new();
+    let some = "--set sampled_blocks=2";
+    let whole = place.finished_run("whole", &format!("{LINE} {some}"));
+    let run = killed_at(&place, "run", "checkpoint", 20, some);
+    resume(&place, "run", some).is(0);
+    assert_same(&run, &whole);
+
+    let all = place.finished_run("all", &format!("{LINE} --set sampled_blocks=3"));
+    assert_same(&all, &reference(&place));
+}
+
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_in_the_same_bytes() {
     let place = Place::new();

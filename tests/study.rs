@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use support::Place;
+use support::{Place, images_and_labels};
 
 const LINE: &str = "study degradation --config study.toml --run-dir runs";
 
@@ -248,9 +249,12 @@ fn layers_are_measured_one_by_one() {
     ));
     let summary = summary.is(0).json();
     assert_eq!(summary["effects"][0]["unit"], "decades");
-    // Two networks of two seeds, drawn and trained, of 7 convolutions and a linear layer.
+    // Two networks of two seeds, of 7 convolutions and a linear layer: drawn, at a checkpoint, trained.
     let gradients = rows(&place, "gradients");
-    assert_eq!(gradients.len(), 2 * 2 * 2 * 8);
+    let steps: BTreeSet<&str> = gradients.iter().map(|row| row[2].as_str()).collect();
+    assert_eq!(steps, BTreeSet::from(["0", "10", "12"]));
+    assert_eq!(gradients.len(), 2 * 2 * 3 * 8);
+    assert!(place.path("runs/gradients-by-step.svg").is_file());
     for row in &gradients {
         let size: f64 = row.last().unwrap().parse().unwrap();
         assert!(size > 0.0 && size.is_finite(), "{row:?}");
@@ -263,6 +267,64 @@ fn layers_are_measured_one_by_one() {
     place.train(&LINE.replace("degradation", "responses")).is(0);
     let responses = rows(&place, "responses");
     assert_eq!(responses.len(), 2 * 2 * 7, "nothing was trained again");
+}
+
+#[test]
+fn gradients_are_measured_with_auxiliary_classifiers_and_without() {
+    let place = Place::new();
+    // GoogLeNet takes images of 15x15 pixels or more: more than digits have.
+    let pixels: Vec<f32> = (0..8 * 16 * 16).map(|value| (value % 7) as f32).collect();
+    let images = images_and_labels([8, 1, 16, 16], &pixels, &[0, 1, 2, 3, 0, 1, 2, 3]);
+    place.write("images.safetensors", images);
+    place.write(
+        "googlenet.toml",
+        r#"
+        model   = "googlenet"
+        dataset = { tensors = "images.safetensors", test = "images.safetensors" }
+        batch   = 8
+        length  = { steps = 1 }
+        [optimizer.sgd]
+        momentum = 0.9
+        [schedule.constant]
+        rate = 0.01
+        [eval]
+        every = { steps = 1 }
+        "#,
+    );
+    place.write(
+        "study.toml",
+        r#"
+        study   = "gradients"
+        title   = "a network with auxiliary classifiers"
+        about   = "What do they do?"
+        recipe  = "googlenet.toml"
+        samples = 1
+        factor  = ["model"]
+        [[experiment]]
+        name    = "googlenet"
+        "#,
+    );
+    let line = LINE.replace("degradation", "gradients");
+    let summary = place.train(&format!("{line} --format json")).is(0).json();
+    let name = summary["effects"][0]["name"].as_str().unwrap();
+    assert!(name.contains("auxiliary classifiers"), "{name}");
+    let gradients = rows(&place, "gradients");
+    let of = |step: &str, auxiliary: &str| -> Vec<(String, f64)> {
+        let ours = gradients
+            .iter()
+            .filter(|row| row[2] == step && row[3] == auxiliary);
+        ours.map(|row| (row[5].clone(), row[6].parse().unwrap()))
+            .collect()
+    };
+    let (with, without) = (of("0", "with"), of("0", "without"));
+    assert_eq!(with.len(), without.len());
+    for ((layer, with), (other, without)) in with.iter().zip(&without) {
+        assert_eq!(layer, other);
+        // The second auxiliary classifier branches off behind inception4d.
+        let is_behind = ["inception4e", "inception5", "fc"];
+        let is_behind = is_behind.iter().any(|behind| layer.starts_with(behind));
+        assert_eq!(with == without, is_behind, "{layer}: {with} and {without}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 
 use rand::rngs::ChaCha8Rng;
+use rand::seq::index;
 use rand::{Rng, SeedableRng};
 
 thread_local! {
@@ -56,6 +57,11 @@ pub(crate) fn mask(count: usize, probability: f64) -> Vec<f32> {
             .map(|_| if rng.next_u32() < dropped { 0.0 } else { kept })
             .collect()
     })
+}
+
+/// `count` of the numbers below `length`, in no order.
+pub(crate) fn some_of(length: usize, count: usize) -> Vec<usize> {
+    STREAM.with_borrow_mut(|rng| index::sample(rng, length, count).into_vec())
 }
 
 #[cfg(test)]

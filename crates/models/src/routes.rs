@@ -12,7 +12,7 @@ use kernels::{Activation, activate};
 
 use crate::layers::residual_add;
 use crate::tap::Place;
-use crate::{Model, Tap, trace};
+use crate::{Model, Scores, Tap, noise, trace};
 
 thread_local! {
     static JOURNEY: RefCell<Option<Journey>> = const { RefCell::new(None) };
@@ -177,6 +177,36 @@ impl Model {
             ..Journey::default()
         };
         travel(journey, || self.forward(images)).0
+    }
+}
+
+/// Training through a few of a network's residual blocks at a time: no path is longer than they are, as if long paths
+/// were of no use (Veit et al. 2016, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// The residual blocks that the network has.
+    pub blocks: usize,
+    /// How many of them a forward pass goes through; `blocks` at most.
+    pub count: usize,
+}
+
+impl Sampling {
+    /// [`forward_train`](crate::Network::forward_train) through blocks that are drawn anew, as [`noise`](crate::noise) draws,
+    /// and around the others by their shortcuts: these learn nothing from it.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not so many blocks.
+    pub fn forward_train(self, model: &Model, images: Tensor<4>) -> Scores {
+        let mut routes = vec![Route::Shortcut; self.blocks];
+        for block in noise::some_of(self.blocks, self.count) {
+            routes[block] = Route::Both;
+        }
+        let journey = Journey {
+            routes,
+            ..Journey::default()
+        };
+        travel(journey, || model.forward_train(images)).0
     }
 }
 

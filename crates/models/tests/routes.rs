@@ -1,8 +1,10 @@
 //! Networks with parts deleted, and with the gradient of single paths.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::{Device, Tensor, TensorData};
-use models::routes::Route;
-use models::{Init, Model, Network, registry};
+use models::routes::{Route, Sampling};
+use models::{Init, Model, Network, noise, parameters, registry};
 
 const INPUT: [usize; 3] = [3, 32, 32];
 
@@ -155,6 +157,41 @@ fn gradients_of_all_paths_sum_to_the_gradient() {
     for (sum, whole) in sum.iter().zip(&whole) {
         assert!((sum - whole).abs() < 1e-4 * largest, "{sum}, {whole}");
     }
+}
+
+/// What is drawn is gone through whole; what is not learns nothing.
+#[test]
+fn some_blocks_are_trained_at_a_time() {
+    let device = Device::flex().autodiff();
+    let model = network("resnet20", &device);
+    let images = images(2, &device);
+    let blocks = model.residual_blocks(INPUT);
+    assert_eq!(blocks, 9);
+    let sampling = |count| Sampling { blocks, count };
+    let scores = |count: usize| sampling(count).forward_train(&model, images.clone()).logits;
+    assert_eq!(
+        values(scores(blocks)),
+        values(model.forward_train(images.clone()).logits)
+    );
+    let mut drawn = BTreeSet::new();
+    for step in 0..4 {
+        noise::start(0, step, 0);
+        let mut found = scores(4).sum().backward();
+        let gradients = parameters::take_gradients(&model, &mut found);
+        let learnt = parameters::of(&model)
+            .into_iter()
+            .filter(|one| one.role.is_learnt());
+        let reached: BTreeSet<String> = (learnt.zip(gradients))
+            .filter(|(_, gradient)| gradient.is_some())
+            .filter_map(|(parameter, _)| {
+                let mut parts = parameter.path.split('.');
+                (parts.next()? == "stages").then(|| parts.take(3).collect::<Vec<_>>().join("."))
+            })
+            .collect();
+        assert_eq!(reached.len(), 4, "{reached:?}");
+        drawn.insert(reached);
+    }
+    assert!(drawn.len() > 1, "drawn anew");
 }
 
 #[test]

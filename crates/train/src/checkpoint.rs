@@ -149,10 +149,7 @@ impl Checkpoint {
         let device = model_device(&model);
         let learnt = names(&model, true);
         let all = names(&model, false);
-        let model = self
-            .under(MODEL)
-            .load_into(model)
-            .map_err(|error| error.to_string())?;
+        let model = self.network(model)?;
         let velocities = self.under(VELOCITY);
         let velocities = learnt
             .iter()
@@ -178,6 +175,16 @@ impl Checkpoint {
             best: self.best,
             tally: self.tally,
         })
+    }
+
+    /// The network alone, in the place of one that is as the plan makes it.
+    ///
+    /// # Errors
+    ///
+    /// Where the checkpoint is another network's.
+    pub fn network(&self, model: Model) -> Result<Model, String> {
+        let weights = self.under(MODEL);
+        weights.load_into(model).map_err(|error| error.to_string())
     }
 
     /// The tensors whose names begin with `prefix`, without it.
@@ -223,7 +230,12 @@ fn to_bytes(state: &State) -> Vec<u8> {
     all.to_safetensors()
 }
 
-fn read(path: &Path) -> Result<Checkpoint, String> {
+/// Reads a checkpoint.
+///
+/// # Errors
+///
+/// Where it is damaged.
+pub fn read(path: &Path) -> Result<Checkpoint, String> {
     let bytes = fs::read(path).map_err(|error| error.to_string())?;
     let checksum = fs::read_to_string(checksum_of(path)).map_err(|_| "its checksum is missing")?;
     if checksum.split_whitespace().next() != Some(files::sha256_of(&bytes).as_str()) {
@@ -241,7 +253,11 @@ fn read(path: &Path) -> Result<Checkpoint, String> {
 }
 
 /// The checkpoints of a run, oldest first.
-fn list(folder: &Path) -> files::Result<Vec<PathBuf>> {
+///
+/// # Errors
+///
+/// Where the folder cannot be read.
+pub fn list(folder: &Path) -> files::Result<Vec<PathBuf>> {
     let folder = folder.join(FOLDER);
     if !folder.exists() {
         return Ok(Vec::new());

@@ -103,6 +103,9 @@ pub struct Plan {
     /// Whether the network's blocks are computed again in the backward pass.
     #[serde(default)]
     pub gradient_checkpointing: bool,
+    /// Residual blocks that each micro-batch goes through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled_blocks: Option<usize>,
     /// Images that are trained on.
     pub train_images: usize,
     /// Images held out of the end of the training split; 0 is none.
@@ -266,6 +269,7 @@ impl Plan {
             batch: recipe.batch,
             accumulate: recipe.accumulate,
             gradient_checkpointing: recipe.gradient_checkpointing,
+            sampled_blocks: recipe.sampled_blocks,
             train_images,
             validation_images: facts.train_images - train_images,
             shuffle: recipe.shuffle,

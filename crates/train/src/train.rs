@@ -9,6 +9,7 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use data::{Batch, Loader, Source};
+use models::routes::Sampling;
 use models::{Model, gradient_checkpointing, noise, parameters};
 
 use crate::checkpoint::{self, Best, State};
@@ -58,6 +59,8 @@ pub struct Trainer<'a> {
     pub card: Card,
     /// The state that the run starts or goes on from.
     pub state: State,
+    /// The residual blocks that a forward pass goes through, where it is not all of them.
+    pub sampling: Option<Sampling>,
     /// Where events are told.
     pub record: Record,
     /// Set where the user wants the run to stop.
@@ -150,9 +153,14 @@ impl Trainer<'_> {
             let labels = loss::labels_of(&part, &device);
             noise::start(self.plan.seed, self.state.step, index);
             let images = evaluate::images_of(&part, &device);
-            let scores = gradient_checkpointing::run(self.plan.gradient_checkpointing, || {
-                self.state.model.forward_train(images)
-            });
+            let model = &self.state.model;
+            let scores =
+                gradient_checkpointing::run(self.plan.gradient_checkpointing, || {
+                    match self.sampling {
+                        Some(sampling) => sampling.forward_train(model, images),
+                        None => model.forward_train(images),
+                    }
+                });
             let right = count_right(&scores.logits, &labels);
             let loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);
             let mut found = loss.backward();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
+use models::routes::Sampling;
 use models::{Architecture, Description, Init, Model};
 
 use super::interrupt::{self, INTERRUPTED};
@@ -202,13 +203,39 @@ fn check_network(
         let hint = "without `gradient_checkpointing`, `accumulate` saves memory, too";
         return Err(Error::usage(what).with_hint(hint));
     }
+    check_sampled_blocks(plan, &blank(plan, architecture), input)
+}
+
+/// Checks that there are as many residual blocks as a forward pass is to go through.
+fn check_sampled_blocks(plan: &Plan, model: &Model, input: [usize; 3]) -> Result<(), Error> {
+    let Some(count) = plan.sampled_blocks else {
+        return Ok(());
+    };
+    let name = &plan.model.name;
+    let cannot = |why: String| {
+        let what = format!("cannot train model `{name}` with `sampled_blocks = {count}`");
+        Error::usage(what).because(why)
+    };
+    let blocks = model.residual_blocks(input);
+    if count > blocks {
+        let why = format!("it has {blocks} residual blocks");
+        return Err(cannot(why).with_hint("lower `sampled_blocks`, or choose a residual network"));
+    }
+    if plan.gradient_checkpointing {
+        let why = "blocks that are computed again would draw again".to_owned();
+        return Err(cannot(why).with_hint("leave out `gradient_checkpointing`"));
+    }
     Ok(())
 }
 
 fn describe(plan: &Plan, architecture: &Architecture, input: [usize; 3]) -> Description {
-    // Nothing draws these weights.
+    Description::of(&blank(plan, architecture), input)
+}
+
+/// The network; nothing draws its weights.
+fn blank(plan: &Plan, architecture: &Architecture) -> Model {
     let mut init = Init::new(&Device::flex(), plan.initialization, plan.seed);
-    Description::of(&architecture.init(&mut init), input)
+    architecture.init(&mut init)
 }
 
 fn statistics(statistics: &data::Statistics) -> Statistics {
@@ -452,6 +479,8 @@ fn train(
         record.add(&event).map_err(unwritable)?;
     }
 
+    let size = prepared.loader.size();
+    let input = [size.channels, size.height, size.width];
     let trainer = Trainer {
         plan,
         folder: folder.to_owned(),
@@ -466,6 +495,10 @@ fn train(
             preprocessing: prepared.preprocessing.test,
             step: 0,
         },
+        sampling: plan.sampled_blocks.map(|count| Sampling {
+            blocks: state.model.residual_blocks(input),
+            count,
+        }),
         state,
         record,
         interrupted: interrupt::watch("stopping after this step"),

@@ -7,19 +7,21 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use data::{Loader, Opened, Source, Subset};
 
 use super::eval::BATCH;
 use super::network::Network;
 use super::sweep::{self, Swept};
 use super::{compare, data_dir, eval, start_threads};
+use crate::checkpoint;
 use crate::cli::{Format, NetworkArgs, Split, StudyArgs, TableFormat};
 use crate::device::{self, Choice};
 use crate::error::Error;
 use crate::lab::cost::Cost;
 use crate::lab::results::Results;
-use crate::lab::runs::{Entry, Experiment, State};
-use crate::lab::study::{self, Findings, Kind, Study, Subject, training};
+use crate::lab::runs::{Entry, Experiment, Found, State};
+use crate::lab::study::{self, Findings, Kind, Past, Study, Subject, training};
 use crate::plan::Plan;
 use crate::streams::{print_line, say};
 use crate::{datasets, network, preprocess, start};
@@ -140,9 +142,15 @@ fn looked_into(
             .because("no run came to its end")
             .with_hint("change how the study trains, by its `set`"));
     }
+    let mut measured = study::measure(&study, &subjects)?;
+    if study.study == Kind::Paths && !study.experiment.is_empty() {
+        let (effects, errors) = training::errors(&study, entries);
+        measured.effects.extend(effects);
+        measured.grids.push(errors);
+    }
     Ok(Findings {
         name: name.to_owned(),
-        measured: study::measure(&study, &subjects)?,
+        measured,
         study,
         alarms,
         cost,
@@ -165,20 +173,52 @@ fn of_run(
     let network = loaded(&chosen, &opened, device)?;
     let [train, test] = [Split::Train, Split::Test]
         .map(|split| loader(eval::split(split, &opened, Some(plan))?, &network, study));
-    let facts = &plan.dataset.facts;
-    let architecture = network::architecture(&plan.model)
-        .map_err(|error| Error::failure("cannot draw the network again").because(error))?
-        .with_classes(facts.classes)
-        .with_channels(facts.size[0]);
+    let past = match study.study {
+        Kind::Gradients => past(&entry.run, &device.device)?,
+        _ => Vec::new(),
+    };
     Ok(Subject {
         name: entry.experiment.clone(),
         seed: Some(plan.seed),
-        drawn: Some(start::drawn(plan, &architecture, &device.device)),
+        steps: Some(plan.steps),
+        past,
         model: network.model,
         device: device.device.clone(),
         train: train?,
         test: test?,
     })
+}
+
+/// The network of a run as it was drawn, and at the checkpoints that were kept.
+fn past(run: &Found, device: &Device) -> Result<Vec<Past>, Error> {
+    let facts = &run.plan.dataset.facts;
+    let architecture = network::architecture(&run.plan.model)
+        .map_err(|error| Error::failure("cannot draw the network again").because(error))?
+        .with_classes(facts.classes)
+        .with_channels(facts.size[0]);
+    let drawn = || start::drawn(&run.plan, &architecture, device);
+    let mut past = vec![Past {
+        step: 0,
+        model: drawn(),
+    }];
+    for path in checkpoint::list(&run.folder)
+        .map_err(|error| Error::failure("cannot list checkpoints").explained_by(error))?
+    {
+        let at_checkpoint = || {
+            let checkpoint = checkpoint::read(&path)?;
+            Ok((checkpoint.step, checkpoint.network(drawn())?))
+        };
+        let (step, model) = at_checkpoint().map_err(|reason: String| {
+            Error::failure(format!("cannot use checkpoint `{}`", path.display()))
+                .because(reason)
+                .with_hint("remove it: the study goes without it")
+        })?;
+        // The last step's network is the run's result.
+        if step < run.plan.steps {
+            past.push(Past { step, model });
+        }
+    }
+    Ok(past)
 }
 
 fn of_file(
@@ -202,7 +242,8 @@ fn of_file(
     Ok(Subject {
         name: named.name.clone(),
         seed: None,
-        drawn: None,
+        steps: None,
+        past: Vec::new(),
         model: network.model,
         device: device.device.clone(),
         train: train?,

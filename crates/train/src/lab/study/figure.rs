@@ -39,15 +39,18 @@ pub struct Series {
 }
 
 impl Series {
-    /// The mean of curves over the same x, as far as the shortest of them reaches, with their range.
+    /// The mean of curves, point by point, as far as the shortest of them reaches, with their range.
     pub fn averaged(name: &str, curves: &[Vec<(f64, f64)>], marked: bool) -> Self {
         let length = curves.iter().map(Vec::len).min().unwrap_or(0);
         let mut points = Vec::with_capacity(length);
         let mut band = Vec::with_capacity(length);
         for index in 0..length {
+            let mean = |of: fn(&(f64, f64)) -> f64| {
+                let values = curves.iter().map(|curve| of(&curve[index]));
+                values.sum::<f64>() / curves.len() as f64
+            };
+            points.push((mean(|point| point.0), mean(|point| point.1)));
             let values = || curves.iter().map(|curve| curve[index].1);
-            let mean = values().sum::<f64>() / curves.len() as f64;
-            points.push((curves[0][index].0, mean));
             let low = values().fold(f64::INFINITY, f64::min);
             band.push((low, values().fold(f64::NEG_INFINITY, f64::max)));
         }

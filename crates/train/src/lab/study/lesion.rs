@@ -1,6 +1,8 @@
 //! What blocks of trained networks are worth: they are deleted, and swapped (Veit et al. 2016,
 //! arXiv:1605.06431, sections 4.1 to 4.3).
 
+use std::collections::BTreeMap;
+
 use models::routes::Deletable;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -33,8 +35,8 @@ pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
         grids: vec![
             overview(&lesions),
             single(&lesions),
-            counted("several", "deleted", &lesions, |lesions| &lesions.several),
-            counted("swaps", "swapped", &lesions, |lesions| &lesions.swaps),
+            several(&lesions),
+            swaps(&lesions),
         ],
         effects: study.differences(POINTS, |name| subject::sample(name, &rises)),
     })
@@ -49,8 +51,17 @@ struct Lesions<'a> {
     single: Vec<(Deletable, f64)>,
     /// Without so many blocks that keep the shape, drawn at random.
     several: Vec<(usize, f64)>,
-    /// With so many pairs of blocks swapped one after the other, drawn at random.
-    swaps: Vec<(usize, f64)>,
+    /// With pairs of blocks swapped, drawn at random.
+    swaps: Vec<Swaps>,
+}
+
+/// Pairs of blocks that were swapped one after the other.
+struct Swaps {
+    /// How many.
+    count: usize,
+    /// Kendall's rank correlation of the blocks' order with that in which they were trained.
+    order: f64,
+    error: f64,
 }
 
 impl<'a> Lesions<'a> {
@@ -75,10 +86,16 @@ impl<'a> Lesions<'a> {
             for _ in 0..samples {
                 let drawn: Vec<&Deletable> = keeping.sample(&mut rng, count).copied().collect();
                 several.push((count, error_without(subject, &drawn)?));
-                let drawn: Vec<[&Deletable; 2]> = (0..count)
+                let drawn: Vec<[usize; 2]> = (0..count)
                     .filter_map(|_| pairs.choose(&mut rng).copied())
                     .collect();
-                swaps.push((count, error_swapped(subject, &drawn)?));
+                let blocks: Vec<_> =
+                    (drawn.iter().map(|pair| pair.map(|one| keeping[one]))).collect();
+                swaps.push(Swaps {
+                    count,
+                    order: kendall_tau(&swapped(keeping.len(), &drawn)),
+                    error: error_swapped(subject, &blocks)?,
+                });
             }
         }
         Ok(Self {
@@ -97,19 +114,52 @@ impl<'a> Lesions<'a> {
         rises.iter().sum::<f64>() / rises.len() as f64
     }
 
+    fn most_deleted(&self) -> f64 {
+        let counts = self.several.iter().map(|(count, _)| *count);
+        counts.max().unwrap_or(1) as f64
+    }
+
+    fn most_disordered(&self) -> f64 {
+        let orders = self.swaps.iter().map(|swaps| 1.0 - swaps.order);
+        orders.fold(0.1, f64::max)
+    }
+
     fn largest_rise(&self) -> f64 {
         let rises = self.single.iter().map(|(_, error)| error - self.whole);
         rises.fold(f64::NEG_INFINITY, f64::max)
     }
 }
 
-/// Pairs of parts that fit in each other's place.
-fn pairs<'a>(parts: &[&'a Deletable]) -> Vec<[&'a Deletable; 2]> {
-    let one_of = |(index, one): (usize, &&'a Deletable)| {
-        let others = parts[index + 1..].iter().filter(|other| one.fits(other));
-        others.map(|other| [*one, *other]).collect::<Vec<_>>()
+/// The places of pairs of parts that fit in each other's place.
+fn pairs(parts: &[&Deletable]) -> Vec<[usize; 2]> {
+    let others_of = |one: usize| {
+        let others = one + 1..parts.len();
+        others
+            .filter(move |other| parts[one].fits(parts[*other]))
+            .map(move |other| [one, other])
     };
-    parts.iter().enumerate().flat_map(one_of).collect()
+    (0..parts.len()).flat_map(others_of).collect()
+}
+
+/// The order of so many parts once these pairs were swapped, one after the other.
+fn swapped(parts: usize, pairs: &[[usize; 2]]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..parts).collect();
+    for [one, other] in pairs {
+        order.swap(*one, *other);
+    }
+    order
+}
+
+/// How far an order is the natural one: Kendall's rank correlation of the two, 1 where they are the same and -1 where one
+/// is the other reversed (section 4.3).
+fn kendall_tau(order: &[usize]) -> f64 {
+    let pairs = (order.len() * order.len().saturating_sub(1) / 2).max(1);
+    let later = |(index, one): (usize, &usize)| {
+        let behind = order[index + 1..].iter();
+        behind.filter(|other| *other < one).count()
+    };
+    let discordant: usize = order.iter().enumerate().map(later).sum();
+    1.0 - 2.0 * discordant as f64 / pairs as f64
 }
 
 fn error_without(subject: &Subject, deleted: &[&Deletable]) -> Result<f64, Error> {
@@ -128,7 +178,7 @@ fn error_swapped(subject: &Subject, pairs: &[[&Deletable; 2]]) -> Result<f64, Er
 
 fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
     let names = subject::names(subjects);
-    let most = |of: fn(&Lesions<'_>) -> usize| lesions.iter().map(of).max().unwrap_or(1) as f64;
+    let most = |of: fn(&Lesions<'_>) -> f64| lesions.iter().map(of).fold(0.0, f64::max);
     let figure = |name, title, x, range, reading, curve: fn(&Lesions<'_>) -> Vec<(f64, f64)>| {
         let series = names.iter().map(|name| {
             let ours = lesions
@@ -152,7 +202,7 @@ fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
             "one-deleted",
             "One block deleted",
             "which block, from the first to the last",
-            0.0..most(|lesions| lesions.single.len()) + 1.0,
+            0.0..most(|lesions| lesions.single.len() as f64) + 1.0,
             "At 0: nothing is deleted. Where a network is many paths side by side, one block more or less hardly matters; \
              peaks are blocks that change the shape. Of a network without shortcuts, only blocks that keep the shape can be \
              left out. Line: mean over seeds; band: their range.",
@@ -169,38 +219,48 @@ fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
             "several-deleted",
             "Several blocks deleted",
             "how many blocks that keep the shape, drawn at random",
-            0.0..most(|lesions| most_counted(&lesions.several)),
+            0.0..most(|lesions| lesions.most_deleted()),
             "Mean over draws and seeds; band: the range of the seeds' means. An ensemble loses members smoothly.",
-            |lesions| mean_by_count(lesions.whole, &lesions.several),
+            |lesions| {
+                let deleted = lesions.several.iter();
+                means(
+                    lesions.whole,
+                    deleted.map(|(count, error)| (*count, *count as f64, *error)),
+                )
+            },
         ),
         figure(
             "swapped",
             "Blocks swapped",
-            "how many pairs of blocks, drawn at random",
-            0.0..most(|lesions| most_counted(&lesions.swaps)),
-            "Mean over draws and seeds; band: the range of the seeds' means. Layers of a network without shortcuts need \
-             each other in their order.",
-            |lesions| mean_by_count(lesions.whole, &lesions.swaps),
+            "how far the blocks are from their order: 1 less Kendall's tau",
+            0.0..most(|lesions| lesions.most_disordered()),
+            "Pairs of blocks of one shape, swapped one after the other. Mean over draws of as many pairs, and over seeds; \
+             band: the range of the seeds' means. At 0, the order is that of training; at 1, it would be none. Layers of a \
+             network without shortcuts need each other in their order.",
+            |lesions| {
+                let swaps = lesions.swaps.iter();
+                means(
+                    lesions.whole,
+                    swaps.map(|swaps| (swaps.count, 1.0 - swaps.order, swaps.error)),
+                )
+            },
         ),
     ]
 }
 
-fn most_counted(counted: &[(usize, f64)]) -> usize {
-    counted.iter().map(|(count, _)| *count).max().unwrap_or(1)
-}
-
-fn mean_by_count(whole: f64, counted: &[(usize, f64)]) -> Vec<(f64, f64)> {
-    let mean = |count: usize| {
-        let ours = counted.iter().filter(|(other, _)| *other == count);
-        let errors: Vec<f64> = ours.map(|(_, error)| *error).collect();
-        (
-            count as f64,
-            errors.iter().sum::<f64>() / errors.len() as f64,
-        )
+/// From nothing done, which has an error of `whole`, to most done: the mean place and error of what is `(how many, place,
+/// error)`.
+fn means(whole: f64, drawn: impl Iterator<Item = (usize, f64, f64)>) -> Vec<(f64, f64)> {
+    let mut by_count: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for (count, place, error) in drawn {
+        by_count.entry(count).or_default().push((place, error));
+    }
+    let mean = |draws: Vec<(f64, f64)>| {
+        let mean =
+            |of: fn(&(f64, f64)) -> f64| draws.iter().map(of).sum::<f64>() / draws.len() as f64;
+        (mean(|draw| draw.0), mean(|draw| draw.1))
     };
-    let means = (1..=most_counted(counted))
-        .map(mean)
-        .filter(|point| point.1.is_finite());
+    let means = by_count.into_values().map(mean);
     std::iter::once((0.0, whole)).chain(means).collect()
 }
 
@@ -253,14 +313,9 @@ fn single(lesions: &[Lesions<'_>]) -> Grid {
     }
 }
 
-fn counted(
-    name: &'static str,
-    what: &'static str,
-    lesions: &[Lesions<'_>],
-    of: for<'a> fn(&'a Lesions<'_>) -> &'a Vec<(usize, f64)>,
-) -> Grid {
+fn several(lesions: &[Lesions<'_>]) -> Grid {
     let rows = lesions.iter().flat_map(|lesions| {
-        of(lesions).iter().map(|(count, error)| {
+        lesions.several.iter().map(|(count, error)| {
             vec![
                 lesions.subject.name.as_str().into(),
                 lesions.subject.seed.into(),
@@ -270,9 +325,50 @@ fn counted(
         })
     });
     Grid {
-        name,
+        name: "several",
         title: None,
-        head: vec!["network", "seed", what, "error"],
+        head: vec!["network", "seed", "deleted", "error"],
         rows: rows.collect(),
+    }
+}
+
+fn swaps(lesions: &[Lesions<'_>]) -> Grid {
+    let rows = lesions.iter().flat_map(|lesions| {
+        lesions.swaps.iter().map(|swaps| {
+            vec![
+                lesions.subject.name.as_str().into(),
+                lesions.subject.seed.into(),
+                Cell::from(swaps.count as u64),
+                Cell::from(swaps.order),
+                Cell::from(swaps.error),
+            ]
+        })
+    });
+    Grid {
+        name: "swaps",
+        title: None,
+        head: vec!["network", "seed", "swapped", "kendall_tau", "error"],
+        rows: rows.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.stats.kendalltau(range(5), order).statistic`, scipy 1.17.1.
+    #[test]
+    fn orders_are_compared_as_scipy_does() {
+        for (pairs, order, tau) in [
+            (vec![], [0, 1, 2, 3, 4], 1.0),
+            (vec![[0, 1]], [1, 0, 2, 3, 4], 0.8),
+            (vec![[0, 4]], [4, 1, 2, 3, 0], -0.4),
+            (vec![[0, 4], [1, 3]], [4, 3, 2, 1, 0], -1.0),
+            (vec![[0, 2], [0, 3], [0, 3]], [2, 1, 0, 3, 4], 0.4),
+        ] {
+            assert_eq!(swapped(5, &pairs), order);
+            assert!((kendall_tau(&order) - tau).abs() < 1e-12, "{order:?}");
+        }
+        assert_eq!(kendall_tau(&[0]), 1.0);
     }
 }

@@ -4,17 +4,19 @@ pub mod compare;
 mod figure;
 mod file;
 mod findings;
+mod gradients;
 mod layers;
 mod lesion;
 mod page;
 mod paths;
+mod responses;
 mod subject;
 pub mod training;
 
 pub use figure::{Figure, Series};
 pub use file::{Kind, Network, Study};
 pub use findings::{Cell, Findings, Grid, Measured};
-pub use subject::Subject;
+pub use subject::{Past, Subject};
 
 use crate::error::Error;
 
@@ -31,8 +33,8 @@ pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
     match study.study {
         Kind::Lesion => lesion::measure(study, subjects),
         Kind::Paths => paths::measure(study, subjects),
-        Kind::Gradients => layers::gradients(study, subjects),
-        Kind::Responses => layers::responses(study, subjects),
+        Kind::Gradients => gradients::measure(study, subjects),
+        Kind::Responses => responses::measure(study, subjects),
         Kind::Degradation | Kind::Shortcuts | Kind::Compare => {
             panic!("a study of {} looks into no network", study.study)
         }

@@ -15,14 +15,24 @@ pub struct Subject {
     pub seed: Option<u64>,
     /// The network, without autodiff.
     pub model: Model,
-    /// As it was drawn, where that is known.
-    pub drawn: Option<Model>,
+    /// Updates behind it, where that is known.
+    pub steps: Option<u64>,
+    /// As it was before, by rising step, as far as that is known and wanted.
+    pub past: Vec<Past>,
     /// Where it is.
     pub device: Device,
     /// Training images, as in evaluation, in their order.
     pub train: Loader,
     /// Test images.
     pub test: Loader,
+}
+
+/// A network in the midst of its training.
+pub struct Past {
+    /// Updates behind it.
+    pub step: u64,
+    /// The network, without autodiff.
+    pub model: Model,
 }
 
 impl Subject {

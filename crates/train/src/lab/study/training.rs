@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::file::{Measure, Study};
+use super::file::{Experiment, Measure, Study};
 use super::{Cell, Figure, Findings, Grid, Measured, Series};
 use crate::chart::{Across, MARK, Scale};
 use crate::error::Error;
@@ -33,14 +33,7 @@ pub fn findings(name: &str, study: &Study, entries: &[Entry]) -> Result<Findings
         .map(|entry| (entry.experiment.as_str(), &entry.run.plan));
     check_factor(study, plans)?;
     let mut alarms = Vec::new();
-    let arms: Vec<Arm> = (study.experiment.iter())
-        .map(|experiment| Arm {
-            name: &experiment.name,
-            series: experiment.series.as_deref(),
-            depth: experiment.depth,
-            results: Results::of(&experiment.name, entries, &mut alarms),
-        })
-        .collect();
+    let arms = arms(study, entries, &mut alarms);
     let runs = traced(study, entries)?;
     let cost = arms.iter().map(|arm| arm.results.cost);
     Ok(Findings {
@@ -49,11 +42,27 @@ pub fn findings(name: &str, study: &Study, entries: &[Entry]) -> Result<Findings
         measured: Measured {
             effects: effects(study, &arms),
             figures: figures(study, &arms, &runs),
-            grids: vec![results(&arms), seeds(&arms), curves(&runs)],
+            grids: vec![results("results", &arms), seeds(&arms), curves(&runs)],
         },
         alarms,
         cost: cost.fold(Cost::default(), Cost::plus),
     })
+}
+
+/// How experiments differ in their errors, and these errors: beside what a look into their networks shows.
+pub fn errors(study: &Study, entries: &[Entry]) -> (Vec<Effect>, Grid) {
+    let arms = arms(study, entries, &mut Vec::new());
+    (effects(study, &arms), results("errors", &arms))
+}
+
+fn arms<'a>(study: &'a Study, entries: &[Entry], alarms: &mut Vec<String>) -> Vec<Arm<'a>> {
+    let arm = |experiment: &'a Experiment| Arm {
+        name: &experiment.name,
+        series: experiment.series.as_deref(),
+        depth: experiment.depth,
+        results: Results::of(&experiment.name, entries, alarms),
+    };
+    study.experiment.iter().map(arm).collect()
 }
 
 /// An experiment with its results.
@@ -99,21 +108,23 @@ pub fn check_factor<'a>(
 }
 
 fn effects(study: &Study, arms: &[Arm<'_>]) -> Vec<Effect> {
-    let side = |name: &str, of: Measure| {
-        let arm = arms.iter().find(|arm| arm.name == name);
-        let arm = arm.expect("a study's effects are of its experiments");
-        Side {
-            name: arm.name,
-            sample: of.sample(&arm.results),
-            diverged: !arm.results.diverged.is_empty(),
-        }
-    };
     let effect = |effect: &super::file::Effect| {
-        let [worse, better] = [&effect.worse, &effect.better].map(|name| side(name, effect.of));
+        let [worse, better] =
+            [&effect.worse, &effect.better].map(|name| side(name, effect.of, arms));
         let says = format!("{} ({} error)", effect.says, effect.of);
         Effect::difference(&says, POINTS, &worse, &better)
     };
     study.effect.iter().map(effect).collect()
+}
+
+fn side<'a>(name: &'a str, of: Measure, arms: &[Arm<'_>]) -> Side<'a> {
+    let results = arms.iter().find(|arm| arm.name == name);
+    let results = results.map(|arm| &arm.results);
+    Side {
+        name,
+        sample: results.and_then(|results| of.sample(results)),
+        diverged: results.is_some_and(|results| !results.diverged.is_empty()),
+    }
 }
 
 impl Measure {
@@ -285,7 +296,7 @@ fn by_depth(series: &str, of: Measure, arms: &[Arm<'_>]) -> Series {
 }
 
 /// The means, experiment by experiment.
-fn results(arms: &[Arm<'_>]) -> Grid {
+fn results(name: &'static str, arms: &[Arm<'_>]) -> Grid {
     let measured = |sample: Option<Sample>| {
         let interval = sample.and_then(|sample| sample.interval());
         [
@@ -306,7 +317,7 @@ fn results(arms: &[Arm<'_>]) -> Grid {
         row
     };
     Grid {
-        name: "results",
+        name,
         title: Some("Error of the last iterate, percent".into()),
         head: vec![
             "experiment",
