@@ -155,6 +155,9 @@ fn what_is_typed_wrong() {
             "--config mnist.toml --set model.name=lenet5 --set model.shortcut=A",
             "--config mnist.toml --set model.name=lenet5 --set model.activation=prelu",
             "--config mnist.toml --set model.name=plain20 --set model.stochastic_depth=0.5",
+            "--config mnist.toml --set model.name=plain20 --set model.manipulation.dropout=0.5",
+            "--config mnist.toml --set model.name=resnet20 --set model.manipulation.dropout=1",
+            "--config mnist.toml --set model.name=resnet20 --set model.manipulation.exclusive_gating.bias=inf",
             "--config small.toml --set batch",
             "--config small.toml --set augment.train.3.flip.probability=1",
             // What a dataset has, by its manifest: nothing is fetched.

@@ -9,9 +9,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use models::layers::RectifierKind;
+use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::resnet::{BottleneckStride, ShortcutKind};
-use models::{Architecture, Initialization, registry};
+use models::{Architecture, ConfigError, Initialization, registry};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -123,6 +123,12 @@ pub struct Model {
     /// In place of the registry's choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<ShortcutKind>,
+    /// What is done to the shortcuts; without it, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manipulation: Option<Manipulation>,
+    /// In place of the registry's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<NormKind>,
     /// In place of ReLU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<RectifierKind>,
@@ -669,7 +675,9 @@ impl RecipeFile {
     pub fn architecture(&self) -> Result<Architecture, Error> {
         network::architecture(&self.recipe.model).map_err(|error| {
             let path = match &error {
-                models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
+                ConfigError::NoSuchOption(option)
+                | ConfigError::Probability(option, _)
+                | ConfigError::NotFinite(option, _) => format!("model.{option}"),
                 _ => "model".to_owned(),
             };
             let fault = Fault::invalid(error.to_string());

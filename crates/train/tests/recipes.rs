@@ -144,6 +144,18 @@ fn bad_recipes_are_told_where_and_what_to_type() {
             "model",
             "model = { name = \"resnet20\", stochastic_depth = 1 }",
         ),
+        (
+            "model",
+            "model = { name = \"resnet20\", manipulation = \"gating\" }",
+        ),
+        (
+            "model",
+            "model = { name = \"resnet20\", manipulation = { scaling = { shortcut = 0.5 } } }",
+        ),
+        (
+            "model",
+            "model = { name = \"resnet20\", manipulation = { exclusive_gating = -6 } }",
+        ),
         ("model", "model = [\"resnet20\"]"),
         ("model", "model = resnet20"),
         ("dataset", "dataset = \"cifar-10\""),
