@@ -80,17 +80,16 @@ impl ConvNorm {
 
     /// `norm(conv(x))`, and what is to follow in the same pass over memory.
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
+        let Some(norm) = &self.norm else {
+            responses::note(self.conv.weight.id, || self.conv.forward(x.clone()));
+            return match finish.residual {
+                Some(_) => finished(self.conv.forward(x), finish),
+                None => self.conv.forward_with(x, finish.activation),
+            };
+        };
         let x = self.conv.forward(x);
-        match &self.norm {
-            Some(norm) => {
-                responses::note(norm.weight.id, || norm.forward(x.clone()));
-                norm.forward_with(x, finish)
-            }
-            None => {
-                responses::note(self.conv.weight.id, || x.clone());
-                finished(x, finish)
-            }
-        }
+        responses::note(norm.weight.id, || norm.forward(x.clone()));
+        norm.forward_with(x, finish)
     }
 }
 
