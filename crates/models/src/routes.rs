@@ -10,7 +10,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kernels::{Activation, activate};
 
-use crate::layers::residual_add;
+use crate::layers::{residual_add, scale};
 use crate::tap::Place;
 use crate::{Model, Scores, Tap, noise, trace};
 
@@ -31,13 +31,15 @@ struct Journey {
 }
 
 /// Which way a residual block is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Route {
     /// Both its layers and its shortcut: the block as it is.
     #[default]
     Both,
     /// Its shortcut alone: its layers are deleted (section 4.1).
     Shortcut,
+    /// Both, and what its layers make is multiplied by this.
+    Weighted(f64),
     /// Forward both; the gradient goes back through its layers alone (section 5).
     BackThroughLayers,
     /// Forward both; the gradient goes back through its shortcut alone.
@@ -192,15 +194,21 @@ pub struct Sampling {
 
 impl Sampling {
     /// [`forward_train`](crate::Network::forward_train) through blocks that are drawn anew, as [`noise`] draws,
-    /// and around the others by their shortcuts: these learn nothing from it.
+    /// and around the others by their shortcuts: these learn nothing from it. What the layers of the former make is
+    /// multiplied by `blocks / count`, so that in the mean it is what all blocks make together, as with stochastic depth.
     ///
     /// # Panics
     ///
     /// Where there are not so many blocks.
     pub fn forward_train(self, model: &Model, images: Tensor<4>) -> Scores {
+        let through = if self.count == self.blocks {
+            Route::Both
+        } else {
+            Route::Weighted(self.blocks as f64 / self.count as f64)
+        };
         let mut routes = vec![Route::Shortcut; self.blocks];
         for block in noise::some_of(self.blocks, self.count) {
-            routes[block] = Route::Both;
+            routes[block] = through;
         }
         let journey = Journey {
             routes,
@@ -253,6 +261,7 @@ impl Route {
         let sum = match self {
             Self::Both => residual_add(layers(), residual),
             Self::Shortcut => residual,
+            Self::Weighted(factor) => residual_add(scale(layers(), factor), residual),
             Self::BackThroughLayers => residual_add(layers(), residual.detach()),
             Self::BackThroughShortcut => residual_add(layers().detach(), residual),
         };

@@ -72,8 +72,8 @@ pub struct Recipe {
     /// backward pass: less memory, more time.
     #[serde(default)]
     pub gradient_checkpointing: bool,
-    /// Residual blocks that each micro-batch goes through, drawn anew for each; it goes around the others by their
-    /// shortcuts. Without it, all.
+    /// Residual blocks that each micro-batch goes through, drawn anew for each and weighted to stand for all; it goes around
+    /// the others by their shortcuts. Without it, all.
     #[serde(default, deserialize_with = "bounds::some_positive")]
     pub sampled_blocks: Option<usize>,
     /// The largest global norm of the gradient; a longer one is scaled down to it.
