@@ -301,7 +301,8 @@ impl Axis {
     fn across(x: &Across) -> Self {
         match x {
             Across::Linear(x) => {
-                let (low, high) = (x.start, x.end.max(x.start + 1.0));
+                let low = x.start;
+                let high = if x.end > low { x.end } else { low + 1.0 };
                 Self {
                     low,
                     high,

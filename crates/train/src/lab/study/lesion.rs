@@ -248,7 +248,7 @@ fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
     ]
 }
 
-/// From nothing done, which has an error of `whole`, to most done: the mean place and error of what is `(how many, place,
+/// From nothing done, which has an error of `whole`, rightwards: the mean place and error of what is `(how many, place,
 /// error)`.
 fn means(whole: f64, drawn: impl Iterator<Item = (usize, f64, f64)>) -> Vec<(f64, f64)> {
     let mut by_count: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
@@ -261,7 +261,9 @@ fn means(whole: f64, drawn: impl Iterator<Item = (usize, f64, f64)>) -> Vec<(f64
         (mean(|draw| draw.0), mean(|draw| draw.1))
     };
     let means = by_count.into_values().map(mean);
-    std::iter::once((0.0, whole)).chain(means).collect()
+    let mut points: Vec<_> = std::iter::once((0.0, whole)).chain(means).collect();
+    points.sort_by(|one, other| one.0.total_cmp(&other.0));
+    points
 }
 
 fn overview(lesions: &[Lesions<'_>]) -> Grid {
