@@ -33,6 +33,7 @@ pub mod record;
 pub mod report;
 pub mod schedule;
 mod sgd;
+mod sheet;
 mod start;
 pub mod streams;
 pub mod suggest;
