@@ -128,6 +128,35 @@ fn a_run_through_some_blocks_at_a_time_that_is_killed_ends_in_the_same_bytes() {
     assert_same(&all, &reference(&place));
 }
 
+/// What an optimizer keeps of each parameter, and which plateaus were seen, are parts of the state.
+#[test]
+fn a_run_by_lamb_on_plateaus_that_is_killed_ends_in_the_same_bytes() {
+    let place = Place::new();
+    let before = SMALL.find("[optimizer.sgd]").unwrap();
+    let behind = SMALL.find("[ema]").unwrap();
+    let rule = "
+        [optimizer.lamb]
+        betas        = [0.9, 0.999]
+        epsilon      = 1e-6
+        weight_decay = 0.02
+        [schedule.plateau]
+        start     = 0.005
+        divide_by = 10.0
+        patience  = 1
+        margin    = 50.0
+    ";
+    let recipe = format!("{}{rule}{}", &SMALL[..before], &SMALL[behind..]);
+    place.write("small.toml", recipe);
+    let reference = reference(&place);
+    let rates: Vec<f64> = (reference.events("step").iter())
+        .map(|step| step["lr"].as_f64().unwrap())
+        .collect();
+    assert!(rates[0] > *rates.last().unwrap(), "it fell: {rates:?}");
+    let run = killed_at(&place, "run", "checkpoint", 35, "");
+    resume(&place, "run", "").is(0);
+    assert_same(&run, &reference);
+}
+
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_in_the_same_bytes() {
     let place = Place::new();

@@ -6,6 +6,7 @@ Weights and images are those of forward.py's rule, two images of the size that t
 variants of networks, whose images are small: the windows of adaptive means then differ in size. Of each file ONNX's own
 checker must infer every shape.
 
+    options    of a recipe's `[model]`, as JSON
     image      height and width of the images
     operators  how many of each the graph has
     error      between onnxruntime's scores and those of `train predict`: the largest, as a part of the largest score
@@ -31,13 +32,13 @@ from safetensors.torch import load_file, save_file
 from forward import CLASSES, tensor
 from networks import NETWORKS, VARIANTS
 
-COLUMNS = ["model", "activation", "image", "operators", "error", "sha256"]
+COLUMNS = ["model", "options", "image", "operators", "error", "sha256"]
 MOST_ERROR = 1e-4
 
 
-def card(name, activation, network, image):
+def card(name, options, network, image):
     """What a model file says of its network, since the command line has no options of networks."""
-    model = {"name": name} | ({"activation": activation} if activation else {})
+    model = {"name": name} | (json.loads(options) if options else {})
     size = {"channels": network.channels, "height": image, "width": image}
     classes = [str(index) for index in range(CLASSES)]
     fields = {"model": model, "classes": classes, "size": size, "preprocessing": [], "step": 0}
@@ -51,11 +52,11 @@ def write_weights(path, network, metadata):
     save_file({name: tensor(name, shapes[name], network.gain).float() for name in names}, path, metadata)
 
 
-def compare(train, name, activation, network, image, folder):
+def compare(train, name, options, network, image, folder):
     weights, images, scores, file = (
         folder / f for f in ("weights.safetensors", "images.safetensors", "scores.safetensors", "network.onnx")
     )
-    write_weights(weights, network, card(name, activation, network, image))
+    write_weights(weights, network, card(name, options, network, image))
     values = tensor("images", [2, network.channels, image, image]).float()
     save_file({"input": values}, images)
     subprocess.run([train, "convert", "--weights", weights, "--output", file], check=True)
@@ -74,22 +75,22 @@ def main(train, *names):
     path = Path(__file__).with_name("export.csv")
     before = {}
     if names:
-        before = {(row["model"], row["activation"]): row for row in csv.DictReader(path.open())}
+        before = {(row["model"], row["options"]): row for row in csv.DictReader(path.open())}
     networks = {(name, ""): network for name, network in NETWORKS.items()} | VARIANTS
     rows = []
-    for (name, activation), network in networks.items():
+    for (name, options), network in networks.items():
         if names and name not in names:
-            rows.append(before[name, activation])
+            rows.append(before[name, options])
             continue
-        image = network.small if activation else network.image
+        image = network.small if options else network.image
         with tempfile.TemporaryDirectory() as folder:
-            error, graph = compare(train, name, activation, network, image, Path(folder))
+            error, graph = compare(train, name, options, network, image, Path(folder))
         for initializer in graph.initializer:
             initializer.ClearField("raw_data")
         counts = Counter(node.op_type for node in graph.node)
         rows.append({
             "model": name,
-            "activation": activation,
+            "options": options,
             "image": image,
             "operators": " ".join(f"{operator}:{count}" for operator, count in sorted(counts.items())),
             "error": f"{error:.0e}",

@@ -78,19 +78,20 @@ def main():
     """Makes all cases again, or those of the networks that the command line names."""
     path = Path(__file__).with_name("forward.json")
     again = sys.argv[1:] or list(NETWORKS)
-    cases = {(case["model"], case.get("activation")): case for case in json.loads(path.read_text())["cases"]}
-    networks = {(name, None): network for name, network in NETWORKS.items()} | VARIANTS
+    cases = json.loads(path.read_text())["cases"]
+    cases = {(case["model"], json.dumps(case["options"]) if "options" in case else ""): case for case in cases}
+    networks = {(name, ""): network for name, network in NETWORKS.items()} | VARIANTS
     lines = []
-    for (name, activation), network in networks.items():
+    for (name, options), network in networks.items():
         if name not in again:
-            lines.append("  " + json.dumps(cases[name, activation]))
+            lines.append("  " + json.dumps(cases[name, options]))
             continue
         shape = [2, network.channels, network.small, network.small]
         with torch.device("meta"):
             model = network.build(CLASSES)
         scores = logits(model, tensor("images", shape), network.gain)
         rows = [rounded(row) for row in scores.tolist()]
-        case = {"model": name} | ({"activation": activation} if activation else {})
+        case = {"model": name} | ({"options": json.loads(options)} if options else {})
         case |= {"images": shape, "gain": network.gain, "logits": rows}
         lines.append("  " + json.dumps(case))
     text = '{\n "torch": "%s",\n "cases": [\n%s\n ]\n}\n'

@@ -62,6 +62,32 @@ class CifarResNet(nn.Module):
         return self.fc(x.mean((2, 3)))
 
 
+class Manipulated(nn.Module):
+    """A block of `CifarResNet` with a gate for the shortcuts of He et al. 2016 (identity mappings), figure 2, as
+    `combine` of block input, shortcut and path does it."""
+
+    def __init__(self, block, combine, gated):
+        super().__init__()
+        self.conv1, self.bn1, self.conv2, self.bn2 = block.conv1, block.bn1, block.conv2, block.bn2
+        self.stride, self.padding, self.combine = block.stride, block.padding, combine
+        if gated:
+            self.gate = nn.Conv2d(block.conv1.in_channels, block.conv2.out_channels, 1, block.stride)
+
+    def forward(self, x):
+        path = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.padding, self.padding))
+        gate = torch.sigmoid(self.gate(x)) if hasattr(self, "gate") else None
+        return F.relu(self.combine(shortcut, path, gate))
+
+
+def with_manipulation(network, combine, gated=False):
+    """A network of `CifarResNet` whose blocks add by `combine`."""
+    for stage in (network.layer1, network.layer2, network.layer3):
+        for index, block in enumerate(stage):
+            stage[index] = Manipulated(block, combine, gated)
+    return network
+
+
 def with_prelu(network):
     """A network of `CifarResNet` in which every channel of every rectifier learns its slope."""
     network.relu = nn.PReLU(16)
@@ -601,7 +627,7 @@ NETWORKS = {
     **vggs(),
     **inceptions(),
     "highway19": highway((4, 32), (5, 80), (5, 128)),
-    "highway32": highway((9, 32), (9, 48), (9, 64)),
+    **{f"highway{depth}": highway((d, 32), (d, 48), (d, 64)) for depth, d in ((20, 5), (32, 9), (56, 17))},
     **{f"plain{depth}": cifar(n, residual=False) for depth, n in DEPTHS.items() if depth < 1202},
     **{f"resnet{depth}": cifar(n) for depth, n in DEPTHS.items()},
     "resnet18_cifar": paper(resnet18_cifar, "He et al. 2015 table 1, the stem of section 4.2"),
@@ -646,10 +672,59 @@ NETWORKS = {
     },
 }
 
-# Networks with an option of a recipe's `[model]`, by name and option.
+
+
+def without_normalization(build):
+    """Convolutions with biases and no normalisations, in a network whose convolutions are all normalised."""
+
+    def changed(classes):
+        network = build(classes)
+        for module in list(network.modules()):
+            for name, layer in list(module.named_children()):
+                if isinstance(layer, nn.Conv2d):
+                    conv = nn.Conv2d(
+                        layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding
+                    )
+                    setattr(module, name, conv)
+                elif isinstance(layer, nn.BatchNorm2d):
+                    setattr(module, name, nn.Identity())
+        return network
+
+    return changed
+
+
+def bare(build):
+    """No paper's: He et al. 2015 without normalisation."""
+    return paper(without_normalization(build), "He et al. 2015 section 4.2, not normalised")
+
+
+def manipulated(combine, gated=False):
+    where = "He et al. 2016 (identity mappings) figure 2"
+    return paper(lambda classes: with_manipulation(CifarResNet(3, classes=classes), combine, gated), where)
+
+
+# Networks with options of a recipe's `[model]`, by name and options.
 VARIANTS = {
-    ("vgg11", "prelu"): paper(vgg11_prelu, "He et al. 2015 (rectifiers) section 2.1, torchvision's", 224, 32, 1000),
-    ("resnet20", "prelu"): paper(
+    ("vgg11", '{"activation": "prelu"}'): paper(
+        vgg11_prelu, "He et al. 2015 (rectifiers) section 2.1, torchvision's", 224, 32, 1000
+    ),
+    ("resnet20", '{"activation": "prelu"}'): paper(
         lambda classes: with_prelu(CifarResNet(3, classes=classes)), "He et al. 2015 (rectifiers) section 2.1"
     ),
+    ("plain20", '{"normalization": "none"}'): bare(lambda classes: CifarResNet(3, False, classes)),
+    ("resnet20", '{"normalization": "none"}'): bare(lambda classes: CifarResNet(3, classes=classes)),
+    ("resnet50", '{"normalization": "none"}'): paper(
+        without_normalization(lambda classes: torchvision.models.resnet50(num_classes=classes)),
+        "He et al. 2015 table 1, torchvision's, not normalised", 224, 64, 1000,
+    ),
+    ("resnet20", '{"manipulation": {"scaling": {"shortcut": 0.5, "path": 0.25}}}'): manipulated(
+        lambda shortcut, path, gate: 0.5 * shortcut + 0.25 * path
+    ),
+    ("resnet20", '{"manipulation": {"exclusive_gating": {"bias": -6}}}'): manipulated(
+        lambda shortcut, path, gate: (1 - gate) * shortcut + gate * path, gated=True
+    ),
+    ("resnet20", '{"manipulation": {"shortcut_only_gating": {"bias": 0}}}'): manipulated(
+        lambda shortcut, path, gate: (1 - gate) * shortcut + path, gated=True
+    ),
+    ("resnet20", '{"manipulation": {"dropout": 0.5}}'): manipulated(lambda shortcut, path, gate: shortcut + path),
 }

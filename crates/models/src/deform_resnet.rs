@@ -214,7 +214,7 @@ impl DeformBlock {
             norm,
             last,
             shortcut: if changes {
-                Shortcut::projection(projection, init)
+                Shortcut::projection(ConvNorm::new(projection, init))
             } else {
                 Shortcut::identity(channels, out, stride)
             },

@@ -171,7 +171,7 @@ impl NetworkConfig for EfficientNetConfig {
         init.paper(Initialization::HeFanOut, None);
         let stem_width = self.filters(STEM);
         let stem = Conv2dConfig::square(self.channels, stem_width, 3).stride(2);
-        let stem = ConvNorm::with(stem.same_padding(), self.norm, init);
+        let stem = ConvNorm::with(stem.same_padding(), Some(self.norm), init);
         let depths = STAGES.map(|row| self.layers(row.layers));
         let (stages, channels) = stages::build(&depths, stem_width, |position| {
             let row = STAGES[position.stage];
@@ -186,7 +186,7 @@ impl NetworkConfig for EfficientNetConfig {
         });
         let features = HEAD_EXPANSION * channels;
         let last = Conv2dConfig::square(channels, features, 1);
-        let last = ConvNorm::with(last, self.norm, init);
+        let last = ConvNorm::with(last, Some(self.norm), init);
         let deviation = 1.0 / (3.0 * self.classes as f64).sqrt();
         init.paper(Initialization::Gaussian(deviation), None);
         EfficientNet {
@@ -298,10 +298,10 @@ impl MbConv {
         let project = Conv2dConfig::square(width, shape.filters, 1);
         let hidden = 1.max(channels / REDUCTION);
         Self {
-            expand: (shape.expansion > 1).then(|| ConvNorm::with(expand, norm, init)),
-            depthwise: ConvNorm::with(depthwise, norm, init),
+            expand: (shape.expansion > 1).then(|| ConvNorm::with(expand, Some(norm), init)),
+            depthwise: ConvNorm::with(depthwise, Some(norm), init),
             gate: SqueezeExcitation::new(width, hidden, Activation::Silu, init),
-            project: ConvNorm::with(project, norm, init),
+            project: ConvNorm::with(project, Some(norm), init),
             depth: StochasticDepth::new(dropped),
             is_residual: shape.stride == 1 && channels == shape.filters,
         }

@@ -27,6 +27,9 @@ pub enum ConfigError {
     /// Something must be a probability below 1.
     #[error("`{0}` is {1}, expected a number from 0 to below 1")]
     Probability(&'static str, f64),
+    /// Something must be a number that is not infinite.
+    #[error("`{0}` is {1}, expected a finite number")]
+    NotFinite(&'static str, f64),
     /// The network's family has no such option.
     #[error("`{0}` is no option of this model")]
     NoSuchOption(&'static str),
@@ -38,6 +41,20 @@ impl ConfigError {
             return Err(Self::Zero(name));
         }
         Ok(())
+    }
+
+    pub(crate) fn unless_probability(name: &'static str, value: f64) -> Result<(), Self> {
+        if (0.0..1.0).contains(&value) {
+            return Ok(());
+        }
+        Err(Self::Probability(name, value))
+    }
+
+    pub(crate) fn unless_finite(name: &'static str, value: f64) -> Result<(), Self> {
+        if value.is_finite() {
+            return Ok(());
+        }
+        Err(Self::NotFinite(name, value))
     }
 
     /// Refuses images of another size `[height, width]` than that of a square of side `expected`.

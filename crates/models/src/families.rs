@@ -10,7 +10,7 @@ use crate::densenet::{DenseNet, DenseNetConfig};
 use crate::efficientnet::{EfficientNet, EfficientNetConfig};
 use crate::highway::{Highway, HighwayConfig};
 use crate::inception::{Inception, InceptionConfig};
-use crate::layers::RectifierKind;
+use crate::layers::{Manipulation, NormKind, RectifierKind};
 use crate::lenet::{LeNet, LeNetConfig};
 use crate::nin::{Nin, NinConfig};
 use crate::overfeat::{OverFeat, OverFeatConfig};
@@ -106,6 +106,20 @@ macro_rules! families {
                     $(Self::$family(config) => config.activation(),)+
                 };
                 *place.ok_or(ConfigError::NoSuchOption("activation"))? = activation;
+                Ok(changed)
+            }
+
+            /// The same with another normalisation.
+            ///
+            /// # Errors
+            ///
+            /// Where the network has no such option.
+            pub fn with_normalization(&self, normalization: NormKind) -> Result<Self, ConfigError> {
+                let mut changed = self.clone();
+                let place = match &mut changed {
+                    $(Self::$family(config) => config.normalization(),)+
+                };
+                *place.ok_or(ConfigError::NoSuchOption("normalization"))? = normalization;
                 Ok(changed)
             }
 
@@ -264,9 +278,7 @@ families! {
 
 /// Sets a probability, where the network has it.
 fn set(name: &'static str, place: Option<&mut f64>, probability: f64) -> Result<(), ConfigError> {
-    if !(0.0..1.0).contains(&probability) {
-        return Err(ConfigError::Probability(name, probability));
-    }
+    ConfigError::unless_probability(name, probability)?;
     *place.ok_or(ConfigError::NoSuchOption(name))? = probability;
     Ok(())
 }
@@ -298,6 +310,22 @@ impl Architecture {
                 ..config.clone()
             })),
             _ => Err(ConfigError::NoSuchOption("shortcut")),
+        }
+    }
+
+    /// The same with this done to its shortcuts.
+    ///
+    /// # Errors
+    ///
+    /// Where the network has no such option, or this has a number that cannot be computed with.
+    pub fn with_manipulation(&self, manipulation: Manipulation) -> Result<Self, ConfigError> {
+        manipulation.check()?;
+        match self {
+            Self::ResNet(config) if config.shortcut.is_some() => Ok(Self::ResNet(ResNetConfig {
+                manipulation: Some(manipulation),
+                ..config.clone()
+            })),
+            _ => Err(ConfigError::NoSuchOption("manipulation")),
         }
     }
 

@@ -11,10 +11,13 @@
 //! | 3x3; 3x3 highway layers | 8 | 1 + 5, width 128 | 1 + 9, width 64 |
 //! | 1x1, width 100; mean; fully connected | 1 | | |
 //!
+//! Of 20 and of 56 layers, each stage is 1 + 5 and 1 + 17, with the widths of 32 layers.
+//!
 //! # Departures
 //!
 //! - The paper gives 32 layers and 1.25 M parameters, and neither widths nor where the layers are.
 //!   Ten layers a stage, of widths 32, 48 and 64, are a choice: they have 1.25 M parameters.
+//! - 20 and 56 layers are the depths of the residual networks that they are compared with, and not the paper's.
 //! - Dropout of the image, of what is pooled and before the classifier is the authors' model's; the
 //!   paper does not name it.
 
@@ -34,10 +37,16 @@ pub const HIGHWAY19: HighwayConfig = HighwayConfig {
     classes: 10,
 };
 /// Highway C: 32 layers, 1.25 M parameters.
-pub const HIGHWAY32: HighwayConfig = HighwayConfig {
-    stages: [(9, 32), (9, 48), (9, 64)],
-    ..HIGHWAY19
-};
+pub const HIGHWAY32: HighwayConfig = highway_c(32);
+
+/// Highway C of another depth: d highway layers a stage are 3 (1 + d) + 2 layers.
+pub const fn highway_c(layers: usize) -> HighwayConfig {
+    let depth = (layers - 2) / 3 - 1;
+    HighwayConfig {
+        stages: [(depth, 32), (depth, 48), (depth, 64)],
+        ..HIGHWAY19
+    }
+}
 
 /// Filters of the 1x1 convolution.
 const LAST_WIDTH: usize = 100;

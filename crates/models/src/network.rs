@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use crate::layers::{RectifierKind, global_average};
+use crate::layers::{NormKind, RectifierKind, global_average};
 use crate::{ConfigError, Init, Initialization, Seen, Tap};
 
 /// The configuration of a network: a row of its paper's table.
@@ -36,6 +36,11 @@ pub trait NetworkConfig {
 
     /// Which rectifier the network has, where there is a choice.
     fn activation(&mut self) -> Option<&mut RectifierKind> {
+        None
+    }
+
+    /// What normalises, where there is a choice.
+    fn normalization(&mut self) -> Option<&mut NormKind> {
         None
     }
 

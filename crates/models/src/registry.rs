@@ -13,7 +13,7 @@ use crate::efficientnet::{
     EFFICIENTNET_B0, EFFICIENTNET_B1, EFFICIENTNET_B2, EFFICIENTNET_B3, EFFICIENTNET_B4,
     EFFICIENTNET_B5, EFFICIENTNET_B6, EFFICIENTNET_B7,
 };
-use crate::highway::{HIGHWAY19, HIGHWAY32};
+use crate::highway::{HIGHWAY19, HIGHWAY32, highway_c};
 use crate::inception::bn_inception::{BN_INCEPTION, SE_INCEPTION};
 use crate::inception::googlenet::{GOOGLENET, GOOGLENET2014, INCEPTION_NAIVE};
 use crate::inception::inception_resnet::{INCEPTION_RESNET_V1, INCEPTION_RESNET_V2};
@@ -180,7 +180,9 @@ pub const MODELS: &[Entry] = &[
     .bicubic()
     .plus_minus_one(),
     entry("highway19", Highway(HIGHWAY19), 32, SRIVASTAVA_2015).reaches(92.46, HIGHWAY_BEST),
+    entry("highway20", Highway(highway_c(20)), 32, SRIVASTAVA_2015),
     entry("highway32", Highway(HIGHWAY32), 32, SRIVASTAVA_2015).reaches(91.20, HIGHWAY_BEST),
+    entry("highway56", Highway(highway_c(56)), 32, SRIVASTAVA_2015),
     entry("plain8", ResNet(plain(cifar(&[1, 1, 1]))), 32, HE_2015),
     entry("plain20", ResNet(plain(cifar(&[3, 3, 3]))), 32, HE_2015),
     entry("plain32", ResNet(plain(cifar(&[5, 5, 5]))), 32, HE_2015),

@@ -15,7 +15,8 @@ thread_local! {
 /// How strongly a layer responds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response {
-    /// The normalisation that the response is taken behind, in the reference implementation's name.
+    /// The layer that the response is taken behind, in the reference implementation's name: a normalisation, or a
+    /// convolution where there is none.
     pub layer: String,
     /// The standard deviation of what it puts out, over all its values, before anything is added to
     /// it or rectifies it.
@@ -23,8 +24,7 @@ pub struct Response {
 }
 
 impl Model {
-    /// The responses of the layers that are a convolution and a normalisation behind it, front to
-    /// back, to images `[n, channels, h, w]` (He et al. 2015, arXiv:1512.03385, figure 7).
+    /// The responses of the convolutions that a normalisation follows, or that nothing normalises, front to back, to images `[n, channels, h, w]` (He et al. 2015, arXiv:1512.03385, figure 7).
     pub fn responses(&self, images: Tensor<4>) -> Vec<Response> {
         /// Ends the noting even where the forward pass panics.
         struct Guard;

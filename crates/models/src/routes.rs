@@ -191,7 +191,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// [`forward_train`](crate::Network::forward_train) through blocks that are drawn anew, as [`noise`](crate::noise) draws,
+    /// [`forward_train`](crate::Network::forward_train) through blocks that are drawn anew, as [`noise`] draws,
     /// and around the others by their shortcuts: these learn nothing from it.
     ///
     /// # Panics

@@ -336,7 +336,7 @@ impl SeBlock {
         };
         let projection = Conv2dConfig::square(channels, out, kernel).stride(stride);
         let shortcut = if projects {
-            Shortcut::projection(projection.same_padding(), init)
+            Shortcut::projection(ConvNorm::new(projection.same_padding(), init))
         } else {
             Shortcut::identity(channels, out, stride)
         };

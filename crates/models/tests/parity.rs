@@ -6,10 +6,9 @@
 mod support;
 
 use burn::tensor::Device;
-use models::layers::RectifierKind;
 use models::registry::Entry;
 use serde::Deserialize;
-use support::{build, entries, filled, images};
+use support::{Options, build, entries, filled, images};
 
 const GOLDENS: &str = include_str!("../../../tests/goldens/forward.json");
 
@@ -28,8 +27,8 @@ struct Goldens {
 #[derive(Deserialize)]
 struct Case {
     model: String,
-    /// In place of the registry's.
-    activation: Option<RectifierKind>,
+    #[serde(default)]
+    options: Options,
     images: [usize; 4],
     /// Of the norms' weights.
     gain: f64,
@@ -38,10 +37,8 @@ struct Case {
 
 fn logits(entry: &Entry, case: &Case) -> Vec<f32> {
     let device = Device::flex();
-    let mut architecture = entry.architecture.with_classes(case.logits[0].len());
-    if let Some(activation) = case.activation {
-        architecture = architecture.with_activation(activation).unwrap();
-    }
+    let architecture = entry.architecture.with_classes(case.logits[0].len());
+    let architecture = case.options.of(architecture);
     let model = filled(build(&architecture, &device), case.gain);
     let logits = model.forward(images(case.images, &device));
     logits.into_data().try_to_vec().expect("logits in f32")

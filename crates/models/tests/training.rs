@@ -82,10 +82,11 @@ fn step(entry: &Entry, checkpoints: bool) -> Vec<Tensor<1>> {
     values
 }
 
-/// Where an auxiliary classifier branches off, gradients are added in another order.
+/// Where an auxiliary classifier branches off, gradients are added in another order, and what that rounds
+/// otherwise grows on its way to the first layers.
 fn checkpointing_changes_no_bit(entry: &Entry) {
     let has_auxiliary = describe(&entry.architecture, entry.input()).auxiliary_parameters > 0;
-    let tolerance = if has_auxiliary { 1e-5 } else { 0.0 };
+    let tolerance = if has_auxiliary { 1e-4 } else { 0.0 };
     let kept = step(entry, false);
     let computed_again = step(entry, true);
     assert_eq!(kept.len(), computed_again.len(), "{}", entry.name);

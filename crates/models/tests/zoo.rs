@@ -38,7 +38,7 @@ comparison with onnxruntime (tests/goldens/export.csv).
 #[derive(Deserialize)]
 struct Export {
     model: String,
-    activation: Option<String>,
+    options: String,
     error: String,
 }
 
@@ -68,7 +68,7 @@ fn the_page_is_the_registry() {
     let (counts, exports) = (counts(), exports());
     let rows = MODELS.iter().map(|entry| {
         let counts = counts.iter().find(|counts| counts.model == entry.name);
-        let mut exports = exports.iter().filter(|export| export.activation.is_none());
+        let mut exports = exports.iter().filter(|export| export.options.is_empty());
         let export = exports.find(|export| export.model == entry.name);
         let expected = "a row for each network";
         row(entry, counts.expect(expected), export.expect(expected))

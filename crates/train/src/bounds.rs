@@ -59,6 +59,13 @@ pub(crate) fn below_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f6
     })
 }
 
+/// A number between 0 and 1.
+pub(crate) fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number between 0 and 1", |x| {
+        x > 0.0 && x < 1.0
+    })
+}
+
 /// A number from 0 to 1.
 pub(crate) fn probability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     real(deserializer, "a number from 0 to 1", |x| {

@@ -11,6 +11,7 @@ use epaint_default_fonts::UBUNTU_LIGHT;
 use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::register_font;
 
@@ -22,6 +23,8 @@ const LEGEND_ROW: u32 = 34;
 const LEGEND_COLUMNS: usize = 4;
 /// The radius of a point that is marked.
 pub const MARK: u32 = 5;
+/// Lengths of a dash and of the gap behind it.
+const DASH: (u32, u32) = (14, 9);
 /// How much a band covers of what lies behind it.
 const BAND: f64 = 0.2;
 
@@ -37,8 +40,22 @@ pub enum Ink {
 }
 
 impl Ink {
-    /// How many series can be told apart.
-    pub const SERIES: usize = 6;
+    /// How many series have a colour of their own; the lines of those behind them are dashed, in the same colours.
+    const SERIES: usize = 6;
+
+    /// Whether its lines are dashed.
+    fn is_dashed(self) -> bool {
+        matches!(self, Self::Series(rank) if rank >= Self::SERIES)
+    }
+
+    /// The classes of the style sheet.
+    pub fn classes(self) -> String {
+        match self {
+            Self::Series(rank) if self.is_dashed() => format!("ink-{} dashed", rank % Self::SERIES),
+            Self::Series(rank) => format!("ink-{rank}"),
+            Self::Text | Self::Grid => String::new(),
+        }
+    }
 
     /// The colour as style.css selects it; the series' are Okabe and Ito's (2008), safe for the colour-blind.
     fn color(self) -> RGBColor {
@@ -199,10 +216,15 @@ impl Chart {
             let x = 34 + (rank % LEGEND_COLUMNS) as i32 * column;
             let y = (TITLE + LEGEND_ROW * (rank / LEGEND_COLUMNS) as u32) as i32;
             let middle = y + 12;
-            head.draw(&PathElement::new(
-                vec![(x, middle), (x + 36, middle)],
+            let (ends, style) = (
+                [(x, middle), (x + 36, middle)],
                 line.ink.color().stroke_width(4),
-            ))?;
+            );
+            if line.ink.is_dashed() {
+                head.draw(&DashedPathElement::new(ends, DASH.0, DASH.1, style))?;
+            } else {
+                head.draw(&PathElement::new(ends, style))?;
+            }
             head.draw(&Text::new(*name, (x + 46, y), text(24)))?;
         }
         self.draw(&chart, caption.x)?;
@@ -233,10 +255,12 @@ impl Chart {
             if !line.band.is_empty() {
                 chart.draw_series([Polygon::new(line.outline(), color.mix(BAND).filled())])?;
             }
-            chart.draw_series(LineSeries::new(
-                line.points.iter().copied(),
-                color.stroke_width(3),
-            ))?;
+            let (points, style) = (line.points.iter().copied(), color.stroke_width(3));
+            if line.ink.is_dashed() {
+                chart.draw_series(DashedLineSeries::new(points, DASH.0, DASH.1, style))?;
+            } else {
+                chart.draw_series(LineSeries::new(points, style))?;
+            }
             if line.radius > 0 {
                 // Large marks lie over each other.
                 let mark = if line.radius > MARK {
@@ -494,6 +518,21 @@ mod tests {
             colours += 1;
         }
         assert!(colours > 10, "{svg}");
+    }
+
+    #[test]
+    fn series_of_one_colour_are_told_apart_by_dashes() {
+        let of = |rank| {
+            let long = Line {
+                ink: Ink::Series(rank),
+                ..line(&[(0.0, 1.0), (9.0, 2.0)])
+            };
+            chart(vec![long]).inline()
+        };
+        let strokes = |svg: &str| svg.matches("#0072B2").count();
+        assert_eq!(strokes(&of(0)), 1);
+        assert!(strokes(&of(Ink::SERIES)) > 5, "{}", of(Ink::SERIES));
+        assert_eq!(Ink::Series(Ink::SERIES).classes(), "ink-0 dashed");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ema::Ema;
 use crate::files;
-use crate::sgd::Sgd;
+use crate::optimizer::{Optimizer, Slots};
+use crate::schedule::Plateaus;
 
 /// The folder of checkpoints in a run folder.
 pub const FOLDER: &str = "checkpoints";
@@ -25,7 +26,6 @@ const PREFIX: &str = "step-";
 const EXTENSION: &str = "safetensors";
 const METADATA: &str = "kiln";
 const MODEL: &str = "model.";
-const VELOCITY: &str = "velocity.";
 const AVERAGE: &str = "ema.";
 
 /// The best evaluation of the validation split so far.
@@ -60,7 +60,9 @@ pub struct State {
     /// The network in training.
     pub model: Model,
     /// The optimizer.
-    pub sgd: Sgd,
+    pub optimizer: Optimizer,
+    /// Where the network stopped getting better.
+    pub plateaus: Plateaus,
     /// The average of the network, where there is one.
     pub ema: Option<Ema>,
     /// The best evaluation, where there is a validation split.
@@ -73,6 +75,8 @@ pub struct State {
 #[derive(Serialize, Deserialize)]
 struct Header {
     step: u64,
+    #[serde(default, skip_serializing_if = "Plateaus::is_unseen")]
+    plateaus: Plateaus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     best: Option<Best>,
     tally: Tally,
@@ -82,6 +86,7 @@ struct Header {
 pub struct Checkpoint {
     /// Updates behind it.
     pub step: u64,
+    plateaus: Plateaus,
     best: Option<Best>,
     tally: Tally,
     tensors: Weights,
@@ -145,16 +150,23 @@ impl Checkpoint {
     /// # Errors
     ///
     /// Where the checkpoint is another network's.
-    pub fn restore(self, model: Model, sgd: Sgd, ema: Option<f64>) -> Result<State, String> {
+    pub fn restore(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        ema: Option<f64>,
+    ) -> Result<State, String> {
         let device = model_device(&model);
         let learnt = names(&model, true);
         let all = names(&model, false);
         let model = self.network(model)?;
-        let velocities = self.under(VELOCITY);
-        let velocities = learnt
-            .iter()
-            .map(|name| velocities.tensors.get(name).map(|v| flat(v, &device)))
-            .collect();
+        let mut kept: Vec<Slots> = vec![[None, None]; learnt.len()];
+        for (slot, slot_name) in optimizer.slots().iter().enumerate() {
+            let values = self.under(&format!("{slot_name}."));
+            for (kept, name) in kept.iter_mut().zip(&learnt) {
+                kept[slot] = values.tensors.get(name).map(|value| flat(value, &device));
+            }
+        }
         let averages = self.under(AVERAGE);
         let ema = match ema {
             Some(decay) => {
@@ -170,7 +182,8 @@ impl Checkpoint {
         Ok(State {
             step: self.step,
             model,
-            sgd: sgd.with_velocities(velocities),
+            optimizer: optimizer.with_kept(kept),
+            plateaus: self.plateaus,
             ema,
             best: self.best,
             tally: self.tally,
@@ -209,10 +222,12 @@ fn to_bytes(state: &State) -> Vec<u8> {
     for (name, tensor) in Weights::of(&state.model).tensors {
         all.tensors.insert(format!("{MODEL}{name}"), tensor);
     }
-    for (name, velocity) in names(&state.model, true).iter().zip(state.sgd.velocities()) {
-        if let Some(velocity) = velocity {
-            all.tensors
-                .insert(format!("{VELOCITY}{name}"), host(velocity));
+    let slots = state.optimizer.slots();
+    for (name, kept) in names(&state.model, true).iter().zip(state.optimizer.kept()) {
+        for (slot, value) in slots.iter().zip(kept) {
+            if let Some(value) = value {
+                all.tensors.insert(format!("{slot}.{name}"), host(value));
+            }
         }
     }
     if let Some(ema) = &state.ema {
@@ -222,6 +237,7 @@ fn to_bytes(state: &State) -> Vec<u8> {
     }
     let header = Header {
         step: state.step,
+        plateaus: state.plateaus,
         best: state.best,
         tally: state.tally,
     };
@@ -243,9 +259,15 @@ pub fn read(path: &Path) -> Result<Checkpoint, String> {
     }
     let tensors = Weights::from_safetensors(&bytes, path).map_err(|error| error.to_string())?;
     let header = tensors.metadata.get(METADATA).ok_or("it has no header")?;
-    let Header { step, best, tally } = serde_json::from_str(header).map_err(|e| e.to_string())?;
+    let Header {
+        step,
+        plateaus,
+        best,
+        tally,
+    } = serde_json::from_str(header).map_err(|e| e.to_string())?;
     Ok(Checkpoint {
         step,
+        plateaus,
         best,
         tally,
         tensors,
@@ -335,17 +357,16 @@ mod tests {
         let entry = registry::find("resnet8").unwrap();
         let mut init = Init::new(&device, Initialization::He, step);
         let model = entry.architecture.init(&mut init);
-        let velocities = parameters::of(&model)
-            .iter()
-            .filter(|parameter| parameter.role.is_learnt())
-            .map(|parameter| {
-                let length: usize = parameter.shape.iter().product();
-                Some(Tensor::ones([length], &Device::flex()))
-            })
-            .collect();
+        let learnt = parameters::of(&model);
+        let learnt = learnt.iter().filter(|parameter| parameter.role.is_learnt());
+        let kept = learnt.map(|parameter| {
+            let length: usize = parameter.shape.iter().product();
+            [1.0, 2.0].map(|value| Some(Tensor::full([length], value, &Device::flex())))
+        });
         State {
             step,
-            sgd: sgd().with_velocities(velocities),
+            optimizer: optimizer().with_kept(kept.collect()),
+            plateaus: Plateaus::default(),
             ema: Some(Ema::new(0.9, &model)),
             best: Some(Best { step, top1: 12.5 }),
             tally: Tally {
@@ -356,14 +377,13 @@ mod tests {
         }
     }
 
-    fn sgd() -> Sgd {
-        Sgd::new(recipe::Sgd {
-            momentum: 0.9,
+    fn optimizer() -> Optimizer {
+        Optimizer::new(recipe::Optimizer::Adamw(recipe::Adamw {
+            betas: recipe::Betas(0.9, 0.999),
+            epsilon: 1e-8,
             weight_decay: 0.0,
-            dampening: 0.0,
-            nesterov: false,
             decay_exclude: Vec::new(),
-        })
+        }))
     }
 
     fn folder() -> tempfile::TempDir {
@@ -381,7 +401,7 @@ mod tests {
         let restored = found
             .checkpoint
             .unwrap()
-            .restore(fresh, sgd(), Some(0.9))
+            .restore(fresh, optimizer(), Some(0.9))
             .unwrap();
         assert_eq!(restored.step, 3);
         assert_eq!(

@@ -42,6 +42,12 @@ pub fn architecture(model: &recipe::Model) -> Result<Architecture, ConfigError> 
     if let Some(shortcut) = model.shortcut {
         architecture = architecture.with_shortcut(shortcut)?;
     }
+    if let Some(manipulation) = model.manipulation {
+        architecture = architecture.with_manipulation(manipulation)?;
+    }
+    if let Some(normalization) = model.normalization {
+        architecture = architecture.with_normalization(normalization)?;
+    }
     if let Some(activation) = model.activation {
         architecture = architecture.with_activation(activation)?;
     }

@@ -531,20 +531,37 @@ fn schedule(
             steps: length.min(steps),
         }
     });
+    let warmed_up = warm_up.as_ref().map_or(0, |warm_up| warm_up.steps);
     let curve =
         match written {
             recipe::Schedule::Constant(constant) => Curve::Constant {
                 rate: constant.rate,
             },
-            recipe::Schedule::Cosine(cosine) => {
-                let first = warm_up.as_ref().map_or(0, |warm_up| warm_up.steps);
-                Curve::Cosine {
-                    start: cosine.start,
-                    end: cosine.end,
-                    first,
-                    last: steps,
-                }
-            }
+            recipe::Schedule::Cosine(cosine) => Curve::Cosine {
+                start: cosine.start,
+                end: cosine.end,
+                first: warmed_up,
+                last: steps,
+            },
+            recipe::Schedule::Exponential(exponential) => Curve::Exponential {
+                start: exponential.start,
+                multiply_by: exponential.multiply_by,
+                every: in_steps(&exponential.every),
+                staircase: exponential.staircase,
+            },
+            recipe::Schedule::Polynomial(polynomial) => Curve::Polynomial {
+                start: polynomial.start,
+                end: polynomial.end,
+                power: polynomial.power,
+                first: warmed_up,
+                last: steps,
+            },
+            recipe::Schedule::Plateau(plateau) => Curve::Plateau {
+                start: plateau.start,
+                divide_by: plateau.divide_by,
+                patience: plateau.patience,
+                margin: plateau.margin,
+            },
             recipe::Schedule::Step(step) => match &step.milestones {
                 Milestones::Every(every) => Curve::Periodic {
                     start: step.start,

@@ -2,17 +2,27 @@
 //!
 //! Nothing that changes a result has a hidden default: a transform or a regulariser that is not there is off.
 
+mod optimizer;
+mod schedule;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use data::{Fill, Interpolation, OnBadImage, Policy};
-use models::layers::RectifierKind;
+use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::resnet::{BottleneckStride, ShortcutKind};
-use models::{Architecture, Initialization, registry};
+use models::{Architecture, ConfigError, Initialization, registry};
 use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::optimizer::{
+    Adamw, Betas, Lamb, Optimizer, ParameterKind, Rmsprop, RmspropVariant, Sgd,
+};
+pub use self::schedule::{
+    Constant, Cosine, Exponential, Milestones, Plateau, Polynomial, Schedule, Step, WarmUp,
+    WarmUpShape,
+};
 use crate::bounds;
 use crate::configs::{self, ConfigFile};
 use crate::datasets;
@@ -117,6 +127,12 @@ pub struct Model {
     /// In place of the registry's choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shortcut: Option<ShortcutKind>,
+    /// What is done to the shortcuts; without it, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manipulation: Option<Manipulation>,
+    /// In place of the registry's choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<NormKind>,
     /// In place of ReLU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activation: Option<RectifierKind>,
@@ -331,187 +347,6 @@ pub struct Ema {
     /// What an update keeps of the average.
     #[serde(deserialize_with = "bounds::below_one")]
     pub decay: f64,
-}
-
-/// The rule of an update.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename = "a table", rename_all = "snake_case")]
-pub enum Optimizer {
-    /// Stochastic gradient descent.
-    Sgd(Sgd),
-}
-
-/// SGD with PyTorch's rule: `g += weight_decay w; v = momentum v + (1 - dampening) g; w -= rate v`,
-/// the first `v` being `g`, and with Nesterov `w -= rate (g + momentum v)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sgd {
-    /// 0 is none.
-    #[serde(default, deserialize_with = "bounds::below_one")]
-    pub momentum: f64,
-    /// Coupled L2 decay; 0 is none.
-    #[serde(default, deserialize_with = "bounds::zero_or_more")]
-    pub weight_decay: f64,
-    /// 0 is none.
-    #[serde(default, deserialize_with = "bounds::probability")]
-    pub dampening: f64,
-    /// Needs momentum, and no dampening.
-    #[serde(default)]
-    pub nesterov: bool,
-    /// Parameters without decay.
-    #[serde(default)]
-    pub decay_exclude: Vec<ParameterKind>,
-}
-
-/// Kinds of parameters that weight decay may leave alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ParameterKind {
-    /// Biases of convolutions and linear layers.
-    Bias,
-    /// Scale and shift of normalisation layers.
-    Norm,
-    /// Slopes of PReLU.
-    Slope,
-}
-
-/// The learning rate of each step. The rate that is written is the rate that runs: nothing rescales it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename = "a table", rename_all = "snake_case")]
-pub enum Schedule {
-    /// One rate.
-    Constant(Constant),
-    /// Divided at milestones.
-    Step(Step),
-    /// Half a cosine from one rate to another.
-    Cosine(Cosine),
-}
-
-impl Schedule {
-    /// What comes before the schedule, if anything does.
-    pub fn warm_up(&self) -> Option<&WarmUp> {
-        match self {
-            Schedule::Constant(Constant { warm_up, .. })
-            | Schedule::Step(Step { warm_up, .. })
-            | Schedule::Cosine(Cosine { warm_up, .. }) => warm_up.as_ref(),
-        }
-    }
-}
-
-/// One rate.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Constant {
-    /// The rate.
-    #[serde(deserialize_with = "bounds::above_zero")]
-    pub rate: f64,
-    /// What comes before.
-    #[serde(default)]
-    pub warm_up: Option<WarmUp>,
-}
-
-/// A rate that is divided at milestones, counted from the start of the run, warm-up included.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(try_from = "StepTable")]
-pub struct Step {
-    /// The first rate.
-    pub start: f64,
-    /// What each milestone divides the rate by.
-    pub divide_by: f64,
-    /// The milestones.
-    pub milestones: Milestones,
-    /// What comes before.
-    pub warm_up: Option<WarmUp>,
-}
-
-/// When a rate is divided.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Milestones {
-    /// At each of these.
-    At(Vec<Duration>),
-    /// Again and again.
-    Every(Duration),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StepTable {
-    #[serde(deserialize_with = "bounds::above_zero")]
-    start: f64,
-    #[serde(deserialize_with = "bounds::above_one")]
-    divide_by: f64,
-    #[serde(default)]
-    at: Option<Vec<Duration>>,
-    #[serde(default)]
-    every: Option<Duration>,
-    #[serde(default)]
-    warm_up: Option<WarmUp>,
-}
-
-impl TryFrom<StepTable> for Step {
-    type Error = &'static str;
-
-    fn try_from(table: StepTable) -> Result<Self, Self::Error> {
-        let milestones = match (table.at, table.every) {
-            (Some(at), None) if at.is_empty() => {
-                return Err("expected at least one milestone in `at`, found none");
-            }
-            (Some(at), None) => Milestones::At(at),
-            (None, Some(every)) => Milestones::Every(every),
-            (Some(_), Some(_)) => return Err("expected one of `at` and `every`, found both"),
-            (None, None) => return Err("expected one of `at` and `every`, found neither"),
-        };
-        let StepTable {
-            start,
-            divide_by,
-            warm_up,
-            ..
-        } = table;
-        Ok(Step {
-            start,
-            divide_by,
-            milestones,
-            warm_up,
-        })
-    }
-}
-
-/// Half a cosine, from the end of the warm-up to the end of the run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Cosine {
-    /// The first rate.
-    #[serde(deserialize_with = "bounds::above_zero")]
-    pub start: f64,
-    /// The rate that the end of the run would have.
-    #[serde(deserialize_with = "bounds::zero_or_more")]
-    pub end: f64,
-    /// What comes before.
-    #[serde(default)]
-    pub warm_up: Option<WarmUp>,
-}
-
-/// A lower rate for the first steps.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WarmUp {
-    /// How it goes on from `from`.
-    pub shape: WarmUpShape,
-    /// The rate of the first step.
-    #[serde(deserialize_with = "bounds::zero_or_more")]
-    pub from: f64,
-    /// Until the schedule takes over.
-    pub length: Duration,
-}
-
-/// How a warm-up goes on from its first rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WarmUpShape {
-    /// In equal steps to the schedule's first rate.
-    Linear,
-    /// At the same rate, then at once to the schedule's.
-    Constant,
 }
 
 /// Details of the cross-entropy.
@@ -1068,7 +903,9 @@ impl RecipeFile {
     pub fn architecture(&self) -> Result<Architecture, Error> {
         network::architecture(&self.recipe.model).map_err(|error| {
             let path = match &error {
-                models::ConfigError::NoSuchOption(option) => format!("model.{option}"),
+                ConfigError::NoSuchOption(option)
+                | ConfigError::Probability(option, _)
+                | ConfigError::NotFinite(option, _) => format!("model.{option}"),
                 _ => "model".to_owned(),
             };
             let fault = Fault::invalid(error.to_string());
@@ -1119,6 +956,7 @@ fn check(recipe: &Recipe, document: &Node) -> Result<(), Fault> {
     check_batch(recipe).map_err(|fault| located("accumulate", fault))?;
     check_nesterov(&recipe.optimizer).map_err(|fault| located("optimizer.sgd.nesterov", fault))?;
     check_milestones(&recipe.schedule).map_err(|fault| located("schedule.step.at", fault))?;
+    check_plateau(recipe).map_err(|fault| located("schedule.plateau", fault))?;
     match recipe
         .augment
         .test
@@ -1158,7 +996,10 @@ fn check_batch(recipe: &Recipe) -> Result<(), Fault> {
     )))
 }
 
-fn check_nesterov(Optimizer::Sgd(sgd): &Optimizer) -> Result<(), Fault> {
+fn check_nesterov(optimizer: &Optimizer) -> Result<(), Fault> {
+    let Optimizer::Sgd(sgd) = optimizer else {
+        return Ok(());
+    };
     if sgd.nesterov && (sgd.momentum == 0.0 || sgd.dampening != 0.0) {
         let found = format!("momentum {} and dampening {}", sgd.momentum, sgd.dampening);
         return Err(Fault::invalid(format!(
@@ -1166,6 +1007,14 @@ fn check_nesterov(Optimizer::Sgd(sgd): &Optimizer) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+fn check_plateau(recipe: &Recipe) -> Result<(), Fault> {
+    match (&recipe.schedule, &recipe.validation) {
+        (Schedule::Plateau(_), None) => Err(Fault::invalid("needs images to look at")
+            .with_hint("hold some out of training: `validation = { images = 5_000 }`")),
+        _ => Ok(()),
+    }
 }
 
 /// Milestones in one unit can be compared before the dataset is known; those in several are when it is.

@@ -21,10 +21,10 @@ use crate::files;
 use crate::journal::{self, Diverged, End, Eval, Event, Note, Step};
 use crate::loss::{self, Targets};
 use crate::network::{self, Card};
+use crate::optimizer::{self, Gradients};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::report::{self, Evaluation};
-use crate::sgd::{self, Gradients};
 
 /// The model file of a run.
 pub const MODEL: &str = "model.safetensors";
@@ -116,7 +116,10 @@ impl Trainer<'_> {
             lap.waited(waiting);
             self.tell_skipped(TRAIN, &batch.skipped)?;
 
-            let rate = self.plan.schedule.rate(self.state.step);
+            let rate = self
+                .plan
+                .schedule
+                .rate(self.state.step, self.state.plateaus);
             let update = self.update(&batch, rate);
             pending.push(Pending {
                 step: self.state.step,
@@ -172,7 +175,7 @@ impl Trainer<'_> {
             let loss = loss::of_scores(scores, &targets, self.plan.loss.label_smoothing);
             let mut found = loss.backward();
             let more = parameters::take_gradients(&self.state.model, &mut found);
-            gradients = sgd::accumulate(gradients, more, share);
+            gradients = optimizer::accumulate(gradients, more, share);
             let loss = loss.inner() * share;
             told = Some(match told {
                 Some(sum) => Update {
@@ -183,10 +186,11 @@ impl Trainer<'_> {
             });
         }
         if let Some(largest) = self.plan.clip_norm {
-            gradients = sgd::clip_norm(gradients, largest);
+            gradients = optimizer::clip_norm(gradients, largest);
         }
         let model = self.state.model.clone();
-        self.state.model = self.state.sgd.step(model, gradients, rate);
+        let steps = self.state.step;
+        self.state.model = self.state.optimizer.step(model, gradients, rate, steps);
         if let Some(ema) = &mut self.state.ema {
             ema.update(&self.state.model);
         }
@@ -315,7 +319,14 @@ impl Trainer<'_> {
             });
             self.record.add(&event).map_err(unwritable)?;
             match name {
-                VALIDATION => self.keep_if_best(&model, outcome.top(1))?,
+                VALIDATION => {
+                    let top1 = outcome.top(1);
+                    self.state.plateaus = self
+                        .plan
+                        .schedule
+                        .after_evaluation(self.state.plateaus, top1);
+                    self.keep_if_best(&model, top1)?;
+                }
                 _ => tested = Some(outcome),
             }
         }

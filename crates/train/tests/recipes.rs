@@ -7,6 +7,7 @@ use train::error::Error;
 use train::lab::targets;
 use train::plan::{Circumstances, DatasetFacts, Plan};
 use train::recipe::{Dataset, Recipe, RecipeFile};
+use train::schedule::Plateaus;
 
 const GOOD: &str = r#"model   = "resnet20"
 dataset = "cifar10"
@@ -143,6 +144,18 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         (
             "model",
             "model = { name = \"resnet20\", stochastic_depth = 1 }",
+        ),
+        (
+            "model",
+            "model = { name = \"resnet20\", manipulation = \"gating\" }",
+        ),
+        (
+            "model",
+            "model = { name = \"resnet20\", manipulation = { scaling = { shortcut = 0.5 } } }",
+        ),
+        (
+            "model",
+            "model = { name = \"resnet20\", manipulation = { exclusive_gating = -6 } }",
         ),
         ("model", "model = [\"resnet20\"]"),
         ("model", "model = resnet20"),
@@ -429,7 +442,7 @@ fn milestones_past_the_end_and_a_long_warm_up_are_noted() {
     the milestone at step 32000 is past the end, step 1000
     the milestone at step 48000 is past the end, step 1000
     ");
-    assert_eq!(plan.schedule.rate(500), 0.05);
+    assert_eq!(plan.schedule.rate(500, Plateaus::default()), 0.05);
 }
 
 #[test]
@@ -522,7 +535,7 @@ fn he_2015_is_to_the_letter_of_section_4_2() {
                 (128, 64_000, Initialization::He)
             );
             let rates = [0, 399, 400, 31_999, 32_000, 47_999, 48_000, 63_999]
-                .map(|step| plan.schedule.rate(step));
+                .map(|step| plan.schedule.rate(step, Plateaus::default()));
             let first = if depth == 110 { 0.01 } else { 0.1 };
             assert_eq!(
                 rates,

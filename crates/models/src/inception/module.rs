@@ -6,7 +6,7 @@ use kernels::Activation;
 
 use super::DEVIATION;
 use crate::layers::{
-    AdaptiveAvgPool2d, AvgPool2d, BatchNorm, Conv2d, Conv2dConfig, LocalResponseNorm, MaxPool2d,
+    AdaptiveAvgPool2d, AvgPool2d, Conv2d, Conv2dConfig, ConvNorm, LocalResponseNorm, MaxPool2d,
     NormOptions, SqueezeExcitation, concat, relu, residual_add, scale,
 };
 use crate::{Init, Initialization};
@@ -145,8 +145,7 @@ impl Layer {
 pub(super) struct Unit {
     #[module(skip)]
     name: String,
-    conv: Conv2d,
-    norm: Option<BatchNorm>,
+    layer: ConvNorm,
 }
 
 impl Unit {
@@ -161,22 +160,15 @@ impl Unit {
         if config.is_padded {
             conv = conv.same_padding();
         }
-        if norm.is_none() {
-            conv = conv.with_bias();
-        }
         init.paper(Initialization::Gaussian(config.deviation), None);
         Self {
             name: config.name,
-            conv: conv.init(init),
-            norm: norm.map(|options| BatchNorm::with(config.filters, options, init)),
+            layer: ConvNorm::with(conv, norm, init),
         }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.norm {
-            Some(norm) => norm.forward_relu(self.conv.forward(x)),
-            None => self.conv.forward_relu(x),
-        }
+        self.layer.forward_relu(x)
     }
 }
 
@@ -218,7 +210,7 @@ impl Branch {
 
     /// The reference's name of the parameter at `path` below `layers`.
     pub fn pytorch_name(&self, path: &[&str]) -> String {
-        let [layer, unit, kind, leaf] = path else {
+        let [layer, unit, "layer", kind, leaf] = path else {
             unreachable!("a branch has parameters in its convolutions alone: {path:?}");
         };
         let Layer::Convs(units) = &self.layers[index(layer)] else {

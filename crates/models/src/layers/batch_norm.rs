@@ -3,10 +3,28 @@
 use burn::module::{Flag, Module, Param, RunningState};
 use burn::tensor::Tensor;
 use kernels::{Activation, Finish, batch_norm, batch_norm_train, profile};
+use serde::{Deserialize, Serialize};
 
-use super::functions::traced_finish;
+use super::functions::finished;
 use crate::trace::{self, Operation};
 use crate::{Init, gradient_checkpointing};
+
+/// What normalises the output of a network's convolutions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormKind {
+    /// Batch normalisation.
+    Batch,
+    /// Nothing; convolutions have biases in its place.
+    None,
+}
+
+impl NormKind {
+    /// Of the batch normalisation, where there is one.
+    pub(crate) fn options(self) -> Option<NormOptions> {
+        (self == Self::Batch).then(NormOptions::default)
+    }
+}
 
 /// What papers and libraries set differently.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,7 +131,7 @@ impl BatchNorm {
             weight: self.weight.id,
             epsilon: self.options.epsilon,
         };
-        traced_finish(trace::pointwise(images, operation, parameters), finish)
+        finished(trace::pointwise(images, operation, parameters), finish)
     }
 
     fn forward_train(&self, images: Tensor<4>, finish: Finish) -> Tensor<4> {

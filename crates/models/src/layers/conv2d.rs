@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use kernels::{Activation, Conv2dOptions, Finish, activate, add_bias, conv2d, profile};
 
-use super::functions::traced_finish;
+use super::functions::finished;
 use crate::Init;
 use crate::trace::{self, Operation, Window};
 
@@ -146,7 +146,7 @@ impl Conv2d {
                 activation,
                 ..Finish::default()
             };
-            return traced_finish(self.trace(&[images], operation), finish);
+            return finished(self.trace(&[images], operation), finish);
         }
         profile::within(self.weight.id.val(), || {
             let output = conv2d(images, self.weight.val(), self.options);

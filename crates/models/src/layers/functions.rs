@@ -1,7 +1,7 @@
 //! What stands between layers: functions without parameters.
 
 use burn::tensor::{Tensor, activation};
-use kernels::{Activation, Finish};
+use kernels::{Activation, Finish, activate};
 
 use crate::trace::{self, Operation};
 
@@ -30,11 +30,15 @@ pub fn residual_add(path: Tensor<4>, shortcut: Tensor<4>) -> Tensor<4> {
     pairwise([path, shortcut], Operation::Add, Tensor::add)
 }
 
+/// `left · right`, both `[n, channels, h, w]`.
+pub fn multiply(left: Tensor<4>, right: Tensor<4>) -> Tensor<4> {
+    pairwise([left, right], Operation::Multiply, Tensor::mul)
+}
+
 /// `gate · changed + (1 - gate) · carried`, all `[n, c, h, w]`.
 pub fn blend(changed: Tensor<4>, carried: Tensor<4>, gate: Tensor<4>) -> Tensor<4> {
     let change = pairwise([changed, carried.clone()], Operation::Subtract, Tensor::sub);
-    let gated = pairwise([gate, change], Operation::Multiply, Tensor::mul);
-    residual_add(gated, carried)
+    residual_add(multiply(gate, change), carried)
 }
 
 /// Images of any numbers of channels behind each other: `[n, c, h, w]` each to `[n, sum of c, h, w]`.
@@ -60,11 +64,14 @@ pub(super) fn channels(images: Tensor<4>, first: usize, count: usize) -> Tensor<
 }
 
 /// What a kernel does behind its own work in one pass over memory, as the operations that it is.
-pub(super) fn traced_finish(x: Tensor<4>, finish: Finish) -> Tensor<4> {
+pub(super) fn finished(x: Tensor<4>, finish: Finish) -> Tensor<4> {
     let x = match finish.residual {
         Some(residual) => residual_add(x, residual),
         None => x,
     };
+    if !trace::is_active() {
+        return activate(x, finish.activation);
+    }
     match finish.activation {
         Activation::Identity => x,
         Activation::Relu => relu(x),

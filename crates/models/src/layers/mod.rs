@@ -8,6 +8,7 @@ mod deform_conv2d;
 mod dropout;
 mod functions;
 mod linear;
+mod manipulation;
 mod pool;
 mod rectifier;
 mod response_norm;
@@ -15,12 +16,13 @@ mod shortcut;
 mod squeeze_excitation;
 mod stochastic_depth;
 
-pub use batch_norm::{BatchNorm, NormOptions};
+pub use batch_norm::{BatchNorm, NormKind, NormOptions};
 pub use conv2d::{Conv2d, Conv2dConfig};
 pub use deform_conv2d::{DeformConv2d, DeformConv2dConfig};
 pub use dropout::Dropout;
-pub use functions::{blend, concat, relu, residual_add, scale, sigmoid, tanh};
+pub use functions::{blend, concat, multiply, relu, residual_add, scale, sigmoid, tanh};
 pub use linear::Linear;
+pub use manipulation::{Factor, Manipulation, Manipulator};
 pub use pool::{AdaptiveAvgPool2d, AvgPool2d, MaxPool2d, flatten, global_average, pixel};
 pub use rectifier::{Rectifier, RectifierKind};
 pub use response_norm::LocalResponseNorm;
@@ -30,30 +32,35 @@ pub use stochastic_depth::StochasticDepth;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::Finish;
+use kernels::{Activation, Finish};
 
 use crate::{Init, responses};
+use functions::finished;
 
-/// A convolution without bias, followed by batch normalisation.
+/// A convolution, followed by batch normalisation or by a bias.
 #[derive(Module, Debug)]
 pub struct ConvNorm {
     /// The convolution.
     pub conv: Conv2d,
-    /// The normalisation of its output.
-    pub norm: BatchNorm,
+    /// The normalisation of its output; without one, the convolution has a bias.
+    pub norm: Option<BatchNorm>,
 }
 
 impl ConvNorm {
     /// The convolution of `config`, and a normalisation of its filters.
     pub fn new(config: Conv2dConfig, init: &mut Init) -> Self {
-        Self::with(config, NormOptions::default(), init)
+        Self::with(config, Some(NormOptions::default()), init)
     }
 
-    /// The same with these options of the normalisation.
-    pub fn with(config: Conv2dConfig, options: NormOptions, init: &mut Init) -> Self {
+    /// The same with these options of the normalisation, or with a bias in its place.
+    pub fn with(config: Conv2dConfig, options: Option<NormOptions>, init: &mut Init) -> Self {
+        let config = match options {
+            Some(_) => config,
+            None => config.with_bias(),
+        };
         Self {
             conv: config.init(init),
-            norm: BatchNorm::with(config.filters, options, init),
+            norm: options.map(|options| BatchNorm::with(config.filters, options, init)),
         }
     }
 
@@ -64,18 +71,25 @@ impl ConvNorm {
 
     /// `relu(norm(conv(x)))`.
     pub fn forward_relu(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward_relu(self.convolved(x))
+        let finish = Finish {
+            activation: Activation::Relu,
+            ..Finish::default()
+        };
+        self.forward_with(x, finish)
     }
 
     /// `norm(conv(x))`, and what is to follow in the same pass over memory.
     pub fn forward_with(&self, x: Tensor<4>, finish: Finish) -> Tensor<4> {
-        self.norm.forward_with(self.convolved(x), finish)
-    }
-
-    fn convolved(&self, x: Tensor<4>) -> Tensor<4> {
+        let Some(norm) = &self.norm else {
+            responses::note(self.conv.weight.id, || self.conv.forward(x.clone()));
+            return match finish.residual {
+                Some(_) => finished(self.conv.forward(x), finish),
+                None => self.conv.forward_with(x, finish.activation),
+            };
+        };
         let x = self.conv.forward(x);
-        responses::note(self.norm.weight.id, || self.norm.forward(x.clone()));
-        x
+        responses::note(norm.weight.id, || norm.forward(x.clone()));
+        norm.forward_with(x, finish)
     }
 }
 

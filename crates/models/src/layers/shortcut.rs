@@ -4,8 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kernels::{IdentityShortcut, identity_shortcut};
 
-use super::{Conv2dConfig, ConvNorm};
-use crate::Init;
+use super::ConvNorm;
 use crate::trace::{self, Operation};
 
 /// The input of a residual block in the shape of its output (He et al. 2015, arXiv:1512.03385,
@@ -30,10 +29,10 @@ impl Shortcut {
         }
     }
 
-    /// Options B and C: a convolution and its normalisation.
-    pub fn projection(conv: Conv2dConfig, init: &mut Init) -> Self {
+    /// Options B and C: a convolution.
+    pub fn projection(conv: ConvNorm) -> Self {
         Self {
-            projection: Some(ConvNorm::new(conv, init)),
+            projection: Some(conv),
             stride: 1,
             added_channels: 0,
         }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use kernels::{Activation, Finish, gate_channels};
 
-use super::functions::traced_finish;
+use super::functions::finished;
 use super::{Conv2d, Conv2dConfig, flatten, global_average, pixel, sigmoid};
 use crate::Init;
 use crate::trace::{self, Operation};
@@ -45,7 +45,7 @@ impl SqueezeExcitation {
         if trace::is_active() {
             let shape = x.dims();
             let gated = trace::merged(Operation::Multiply, &[x, gates], shape);
-            return traced_finish(gated, finish);
+            return finished(gated, finish);
         }
         gate_channels(x, flatten(gates), finish)
     }

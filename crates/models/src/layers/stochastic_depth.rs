@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use kernels::{Finish, gate_channels};
 
-use super::functions::traced_finish;
+use super::functions::finished;
 use crate::noise;
 use crate::routes::{self, Route};
 use crate::trace::{self, Operation};
@@ -47,7 +47,7 @@ impl StochasticDepth {
         if trace::is_active() {
             let path = path(Finish::default());
             let path = trace::pointwise(path, Operation::StochasticDepth, 0);
-            return traced_finish(path, finish);
+            return finished(path, finish);
         }
         let device = residual.device();
         if !device.is_autodiff() {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::proto::{Attribute, Graph, Model as File, Node, Tensor};
 use super::{ExportError, INPUT, LOGITS, MOST_BYTES, export, graph};
-use crate::layers::RectifierKind;
+use crate::layers::{Manipulation, NormKind, RectifierKind};
 use crate::registry::{self, MODELS};
 use crate::weights::Weights;
 use crate::{Architecture, Description, Init, Model};
@@ -21,11 +21,20 @@ const AGAIN: &str = "to compare with onnxruntime again: \
 #[derive(Deserialize)]
 struct Row {
     model: String,
-    /// In place of the registry's.
-    activation: Option<RectifierKind>,
+    /// As JSON; empty for the registry's.
+    options: String,
     image: usize,
     operators: String,
     sha256: String,
+}
+
+/// In place of the registry's choices.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    activation: Option<RectifierKind>,
+    manipulation: Option<Manipulation>,
+    normalization: Option<NormKind>,
 }
 
 fn rows() -> Vec<Row> {
@@ -45,8 +54,17 @@ fn network(architecture: &Architecture) -> Model {
 fn graph_of(row: &Row) -> Graph {
     let entry = registry::find(&row.model).unwrap();
     let mut architecture = entry.architecture.with_classes(10);
-    if let Some(activation) = row.activation {
-        architecture = architecture.with_activation(activation).unwrap();
+    if !row.options.is_empty() {
+        let options: Options = serde_json::from_str(&row.options).unwrap();
+        if let Some(activation) = options.activation {
+            architecture = architecture.with_activation(activation).unwrap();
+        }
+        if let Some(manipulation) = options.manipulation {
+            architecture = architecture.with_manipulation(manipulation).unwrap();
+        }
+        if let Some(normalization) = options.normalization {
+            architecture = architecture.with_normalization(normalization).unwrap();
+        }
     }
     let input = [architecture.channels(), row.image, row.image];
     graph::of(&network(&architecture), input, entry.name)
@@ -78,7 +96,7 @@ fn every_network_was_compared() {
     let rows = rows();
     for entry in MODELS {
         let is_its = |row: &Row| {
-            row.model == entry.name && row.activation.is_none() && row.image == entry.image_size
+            row.model == entry.name && row.options.is_empty() && row.image == entry.image_size
         };
         assert!(rows.iter().any(is_its), "{}\n{AGAIN}", entry.name);
     }

@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 
 use super::{Block, BottleneckStride, ResNetConfig, ShortcutKind, StemKind};
 use crate::Init;
-use crate::layers::{Conv2dConfig, ConvNorm, MaxPool2d, Rectifier, Shortcut, StochasticDepth};
+use crate::layers::{
+    Conv2dConfig, ConvNorm, Manipulator, MaxPool2d, NormKind, Rectifier, Shortcut, StochasticDepth,
+};
 use crate::stages::{self, Position};
 
 /// `pool(relu(norm(conv(x))))`; the pool is the ImageNet form's.
@@ -31,7 +33,7 @@ impl Stem {
             ),
         };
         Self {
-            conv: ConvNorm::new(conv, init),
+            conv: ConvNorm::with(conv, config.normalization.options(), init),
             rectifier: Rectifier::new(config.activation, config.stem_width, init),
             pool,
         }
@@ -48,12 +50,14 @@ impl Stem {
 }
 
 /// `relu(path(x) + shortcut(x))`, or `relu(path(x))` in a plain network, where the path is
-/// `norm(conv(..))` with `relu` in between.
+/// `norm(conv(..))` with `relu` in between, or `conv(..)` where nothing normalises; the manipulation
+/// multiplies either summand.
 #[derive(Module, Debug)]
 pub(crate) struct ResidualBlock {
     path: Vec<ConvNorm>,
     rectifiers: Vec<Rectifier>,
     shortcut: Option<Shortcut>,
+    manipulation: Manipulator,
     depth: StochasticDepth,
 }
 
@@ -93,12 +97,13 @@ impl ResidualBlock {
         Self {
             path: convs
                 .into_iter()
-                .map(|conv| ConvNorm::new(conv, init))
+                .map(|conv| ConvNorm::with(conv, config.normalization.options(), init))
                 .collect(),
             rectifiers,
             shortcut: config
                 .shortcut
-                .map(|kind| shortcut(kind, channels, outputs, stride, init)),
+                .map(|kind| shortcut(kind, config.normalization, channels, outputs, stride, init)),
+            manipulation: Manipulator::new(config.manipulation, channels, outputs, stride, init),
             depth: StochasticDepth::new(position.dropped(config.stochastic_depth)),
         }
     }
@@ -106,13 +111,15 @@ impl ResidualBlock {
 
 impl stages::Block for ResidualBlock {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let residual = (self.shortcut.as_ref()).map(|shortcut| shortcut.forward(x.clone()));
+        let [of_shortcut, of_path] = self.manipulation.factors(&x);
+        let shortcut = self.shortcut.as_ref();
+        let residual = shortcut.map(|shortcut| of_shortcut.times(shortcut.forward(x.clone())));
         let mut layers = self.path.iter().zip(&self.rectifiers);
         let (last, rectifier) = layers.next_back().expect("a block has layers");
         let y = layers.fold(x, |y, (layer, rectifier)| {
             rectifier.after(None, |finish| layer.forward_with(y, finish))
         });
-        let last = |finish| last.forward_with(y, finish);
+        let last = |finish| of_path.after(finish, |finish| last.forward_with(y, finish));
         rectifier.after(residual, |finish| self.depth.after(finish, last))
     }
 }
@@ -120,6 +127,7 @@ impl stages::Block for ResidualBlock {
 /// Option A, B or C.
 fn shortcut(
     kind: ShortcutKind,
+    normalization: NormKind,
     channels: usize,
     outputs: usize,
     stride: usize,
@@ -133,7 +141,7 @@ fn shortcut(
     };
     if projects {
         let conv = Conv2dConfig::square(channels, outputs, 1).stride(stride);
-        Shortcut::projection(conv, init)
+        Shortcut::projection(ConvNorm::with(conv, normalization.options(), init))
     } else {
         Shortcut::identity(channels, outputs, stride)
     }

@@ -44,6 +44,12 @@
 //!   K. Weinberger. *Deep Networks with Stochastic Depth*. 2016, arXiv:1603.09382) drops paths image by
 //!   image and scales what is left in training, as torchvision's; its paper drops them batch by batch
 //!   and scales in evaluation.
+//! - Manipulated shortcuts (`manipulation = { dropout = 0.5 }` in a recipe's `[model]`: K. He, X. Zhang,
+//!   S. Ren, J. Sun. *Identity Mappings in Deep Residual Networks*. 2016, arXiv:1603.05027, section 3.1) are
+//!   manipulated where the shape changes, too, behind option A, B or C; gates have its stride there. That paper
+//!   does not say what its networks do there.
+//! - Without normalisation (`normalization = "none"`), which the papers' networks are never, convolutions have
+//!   biases.
 //! - PReLU (`activation = "prelu"` in a recipe's `[model]`: K. He, X. Zhang, S. Ren, J. Sun. *Delving Deep
 //!   into Rectifiers*. 2015, arXiv:1502.01852) takes the place of each ReLU, the last of a block
 //!   included; its paper has it in networks without shortcuts.
@@ -56,7 +62,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use self::blocks::{ResidualBlock, Stem};
-use crate::layers::{Linear, RectifierKind};
+use crate::layers::{Linear, Manipulation, NormKind, RectifierKind};
 use crate::stages::{self, Stage};
 use crate::{ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, TestScales};
 
@@ -98,7 +104,9 @@ pub const fn cifar(depths: &'static [usize]) -> ResNetConfig {
         stem: StemKind::Cifar,
         stem_width: 16,
         shortcut: Some(ShortcutKind::A),
+        manipulation: None,
         bottleneck_stride: BottleneckStride::Middle,
+        normalization: NormKind::Batch,
         activation: RectifierKind::Relu,
         stochastic_depth: 0.0,
         channels: 3,
@@ -148,7 +156,9 @@ const fn imagenet(block: Block, depths: &'static [usize]) -> ResNetConfig {
         stem: StemKind::ImageNet,
         stem_width: 64,
         shortcut: Some(ShortcutKind::B),
+        manipulation: None,
         bottleneck_stride: BottleneckStride::Middle,
+        normalization: NormKind::Batch,
         activation: RectifierKind::Relu,
         stochastic_depth: 0.0,
         channels: 3,
@@ -215,8 +225,12 @@ pub struct ResNetConfig {
     pub stem_width: usize,
     /// The shortcuts; a plain network has none.
     pub shortcut: Option<ShortcutKind>,
+    /// What is done to the shortcuts and the paths beside them, where anything is.
+    pub manipulation: Option<Manipulation>,
     /// Where a bottleneck's stride is.
     pub bottleneck_stride: BottleneckStride,
+    /// What normalises.
+    pub normalization: NormKind,
     /// What rectifies.
     pub activation: RectifierKind,
     /// The probability that training drops the path of the last block; those of the blocks before it
@@ -265,6 +279,10 @@ impl NetworkConfig for ResNetConfig {
 
     fn activation(&mut self) -> Option<&mut RectifierKind> {
         Some(&mut self.activation)
+    }
+
+    fn normalization(&mut self) -> Option<&mut NormKind> {
+        Some(&mut self.normalization)
     }
 
     fn stochastic_depth(&mut self) -> Option<&mut f64> {
@@ -335,6 +353,9 @@ impl Network for ResNet {
                 let place = if *layer == "conv" { 0 } else { 1 };
                 let prefix = format!("layer{}.{block}.downsample.{place}", ordinal(stage));
                 dotted(&prefix, rest)
+            }
+            ["stages", stage, "blocks", block, "manipulation", rest @ ..] => {
+                dotted(&format!("layer{}.{block}", ordinal(stage)), rest)
             }
             ["head", rest @ ..] => dotted("fc", rest),
             _ => path.to_owned(),

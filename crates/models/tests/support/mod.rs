@@ -6,6 +6,7 @@
 )]
 
 use burn::tensor::{Device, Tensor, TensorData};
+use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::parameters::{self, Parameter};
 use models::registry::{Entry, MODELS};
 use models::weights::{HostTensor, Weights};
@@ -30,6 +31,31 @@ pub struct Counts {
 pub fn counts() -> Vec<Counts> {
     let rows = csv::Reader::from_reader(COUNTS).into_deserialize();
     rows.collect::<Result<_, _>>().unwrap()
+}
+
+/// Options of a recipe's `[model]`, in place of the registry's choices.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    activation: Option<RectifierKind>,
+    manipulation: Option<Manipulation>,
+    normalization: Option<NormKind>,
+}
+
+impl Options {
+    /// The network with these options.
+    pub fn of(&self, mut architecture: Architecture) -> Architecture {
+        if let Some(activation) = self.activation {
+            architecture = architecture.with_activation(activation).unwrap();
+        }
+        if let Some(manipulation) = self.manipulation {
+            architecture = architecture.with_manipulation(manipulation).unwrap();
+        }
+        if let Some(normalization) = self.normalization {
+            architecture = architecture.with_normalization(normalization).unwrap();
+        }
+        architecture
+    }
 }
 
 /// Networks with more parameters are tested on demand.

@@ -23,13 +23,14 @@ use crate::error::Error;
 use crate::files;
 use crate::journal::{self, Event, Note, Resume, Start};
 use crate::network::Card;
+use crate::optimizer::Optimizer;
 use crate::plan::{self, Circumstances, DatasetFacts, Plan, Statistics};
 use crate::preprocess::{self, Preprocessing};
 use crate::progress::{self, Machine};
-use crate::recipe::{Dataset, Mix, Optimizer, RecipeFile};
+use crate::recipe::{Dataset, Mix, RecipeFile};
 use crate::record::Record;
 use crate::report;
-use crate::sgd::Sgd;
+use crate::schedule::Plateaus;
 use crate::start;
 use crate::streams::say;
 use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
@@ -528,7 +529,8 @@ fn train(
 fn initial(plan: &Plan, model: Model) -> State {
     State {
         step: 0,
-        sgd: optimizer(plan),
+        optimizer: Optimizer::new(plan.optimizer.clone()),
+        plateaus: Plateaus::default(),
         ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
         best: None,
         tally: Tally::default(),
@@ -545,13 +547,8 @@ fn restored(
     let model = start::drawn(plan, architecture, &device.device.clone().autodiff());
     let decay = plan.ema.as_ref().map(|ema| ema.decay);
     checkpoint
-        .restore(model, optimizer(plan), decay)
+        .restore(model, Optimizer::new(plan.optimizer.clone()), decay)
         .map_err(|reason| Error::failure("cannot go on from the checkpoint").because(reason))
-}
-
-fn optimizer(plan: &Plan) -> Sgd {
-    let Optimizer::Sgd(settings) = &plan.optimizer;
-    Sgd::new(settings.clone())
 }
 
 /// What is said before the first step.

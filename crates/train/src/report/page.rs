@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::curves::{self, Curve};
 use super::{Evaluation, Misjudged, Run};
-use crate::chart::{Across, Chart, Ink, Scale};
+use crate::chart::{Across, Chart, Scale};
 use crate::journal::{self, Eval, Event};
 use crate::progress::{grouped, spoken};
 
@@ -424,7 +424,7 @@ impl Figure {
             @if self.has_legend {
                 ul.legend {
                     @for curve in &self.curves {
-                        li class=(ink_class(curve)) {
+                        li class=(curve.line.ink.classes()) {
                             span { (curve.name) " " span.quiet { ((self.number)(curve.last)) } }
                         }
                     }
@@ -459,13 +459,6 @@ impl Figure {
             self.title,
             self.curves.iter().map(each).collect::<Vec<_>>().join("; ")
         )
-    }
-}
-
-fn ink_class(curve: &Curve) -> String {
-    match curve.line.ink {
-        Ink::Series(rank) => format!("ink-{}", rank % Ink::SERIES),
-        _ => String::new(),
     }
 }
 

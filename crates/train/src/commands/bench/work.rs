@@ -11,8 +11,8 @@ use super::clock::Clock;
 use crate::commands::blueprint::Blueprint;
 use crate::error::Error;
 use crate::loss;
+use crate::optimizer::Optimizer;
 use crate::recipe;
-use crate::sgd::Sgd;
 
 /// As in the recipes of deep residual networks.
 const SGD: recipe::Sgd = recipe::Sgd {
@@ -47,7 +47,7 @@ pub fn training(blueprint: &Blueprint, batch: usize, checkpoints: bool, device: 
     let labels = labels(blueprint, batch, &device, &mut rng);
     let mut model = blueprint.build(&device);
     let names = layer_names(&model);
-    let mut sgd = Sgd::new(SGD);
+    let mut optimizer = Optimizer::new(recipe::Optimizer::Sgd(SGD));
     let step: Step = Box::new(move |clock| {
         let scores =
             gradient_checkpointing::run(checkpoints, || model.forward_train(images.clone()));
@@ -56,7 +56,7 @@ pub fn training(blueprint: &Blueprint, batch: usize, checkpoints: bool, device: 
         let gradients = parameters::take_gradients(&model, &mut found);
         drop(found);
         clock.part()?;
-        model = sgd.step(model.clone(), gradients, RATE);
+        model = optimizer.step(model.clone(), gradients, RATE, 0);
         clock.part()
     });
     Work { step, names }

@@ -57,7 +57,7 @@ fn drawn(figure: &Figure) -> Markup {
                 div role="img" aria-label=(description(figure)) { (PreEscaped(figure.inline())) }
                 figcaption {
                     ul.legend { @for (rank, series) in figure.series.iter().enumerate().filter(|(_, series)| !series.labelled) {
-                        li class={ "ink-" (rank % Ink::SERIES) } { span { (series.name) } }
+                        li class=(Ink::Series(rank).classes()) { span { (series.name) } }
                     } }
                     p { "Across: " (figure.x) ". " (figure.reading) }
                 }
