@@ -139,6 +139,25 @@ fn what_is_typed_wrong() {
             "reproduce mine --targets small.toml",
             "--config small.toml --set checkpoint.keep=0",
             "--config small.toml --set augment.train.0.random_crop.size=0",
+            "--config small.toml --set augment.train=[{random_resized_crop={size=8,scale=[0.5,0.1],ratio=[0.75,1.5],interpolation=\"bilinear\"}}]",
+            "--config small.toml --set augment.train=[{random_resized_crop={size=8,scale=[0.5,1],ratio=[0.75],interpolation=\"bilinear\"}}]",
+            "--config small.toml --set augment.train=[{random_resized_crop={size=8,scale=[0.5,1],ratio=[0.75,1.5],interpolation=\"bilinaer\"}}]",
+            "--config small.toml --set augment.train=[{scale_jitter={shorter_side=[10,9],size=8,interpolation=\"bilinear\"}}]",
+            "--config small.toml --set augment.train=[{scale_jitter={shorter_side=[6,9],size=8,interpolation=\"bilinear\"}}]",
+            "--config small.toml --set augment.train=[{resize={size=8}}]",
+            "--config small.toml --set augment.train=[{resize={size=5000,interpolation=\"bilinear\"}}]",
+            "--config small.toml --set augment.train=[{center_crop={size=9}}]",
+            "--config small.toml --set augment.train=[{color_jitter={hue=0.6}}]",
+            "--config small.toml --set augment.train=[{auto_augment={policy=\"cifar\"}}]",
+            "--config small.toml --set augment.train=[{rand_augment={num_ops=2,magnitude=31,num_magnitude_bins=31}}]",
+            "--config small.toml --set augment.train=[{random_erasing={probability=0.1,scale=[0.02,0.3],ratio=[0.3,3],value=\"noise\"}}]",
+            "--config small.toml --set augment.train=[{normalize=\"per-channel\"},{trivial_augment_wide={num_magnitude_bins=31}}]",
+            "--config small.toml --set augment.mix=[{mixup={alpha=0}}]",
+            "--config small.toml --set augment.mix=[{mixup={alpha=1}},{cutmx={alpha=1}}]",
+            "--config small.toml --set augment.repeated_augmentation=0",
+            "--config small.toml --set on_bad_image=ignore",
+            "stats",
+            "stats cifar",
             "--config small.toml --set length={steps=3,epochs=1}",
             "--config small.toml --set optimizer.sgd.momentum=-0.9",
             "--config small.toml --set model=resnet9",
@@ -168,6 +187,7 @@ fn what_is_typed_wrong() {
             "--config mnist.toml --set model=resnet18 --set augment.train=[{random_crop={size=40,padding=0}}]",
             "--config mnist.toml --set augment.train=[{pca_color={std=0.1}}]",
             "check --config cifar.toml --set model=lenet5",
+            "--config cifar.toml --set dataset=imagenet",
             // Flags.
             "--config small.toml --device gpu",
             "--config small.toml --device cuda",
@@ -221,7 +241,7 @@ fn a_dataset_that_is_not_there_and_no_network() {
             "--config cifar.toml --set dataset=mnist --data-dir data",
             "fetch cifar100 --data-dir data",
             "fetch imagenet --data-dir data",
-            "--config cifar.toml --set dataset=imagenet --data-dir data",
+            "--config cifar.toml --set dataset=imagenet --set augment.train=[{random_resized_crop={size=32,scale=[0.08,1],ratio=[0.75,1.3],interpolation=\"bilinear\"}}] --set augment.test=[{resize={size=36,interpolation=\"bilinear\"}},{center_crop={size=32}}] --data-dir data",
             "eval --model resnet8 --weights w.pth --dataset mnist --data-dir data",
         ],
     );
@@ -361,9 +381,14 @@ fn files_of_the_user_that_are_damaged() {
     place.write("no_folder.toml", own("{ folder = \"nowhere\" }"));
     place.write("unsorted/train/cat.png", png(8, 8, &[0; 64]));
     place.write("unsorted.toml", own("{ folder = \"unsorted\" }"));
-    place.write("sizes/train/cat/1.png", png(8, 8, &[0; 64]));
-    place.write("sizes/train/dog/2.png", png(8, 9, &[0; 72]));
-    place.write("sizes.toml", own("{ folder = \"sizes\" }"));
+    place.write("empty/train/cat/1.jpg", "");
+    place.write("empty.toml", own("{ folder = \"empty\" }"));
+    place.write("case/train/cat/1.png", png(8, 8, &[0; 64]));
+    place.write("case/train/Cat/1.png", png(8, 8, &[0; 64]));
+    place.write("case.toml", own("{ folder = \"case\" }"));
+    place.write("no_images/train/cat/1.png", png(8, 8, &[0; 64]));
+    place.write("no_images/train/dog/readme.txt", "");
+    place.write("no_images.toml", own("{ folder = \"no_images\" }"));
     place.write("text/train/cat/1.png", "not an image");
     place.write("text.toml", own("{ folder = \"text\" }"));
     place.write("classes/train/cat/1.png", png(8, 8, &[0; 64]));
@@ -384,7 +409,9 @@ fn files_of_the_user_that_are_damaged() {
         "fewer_images",
         "no_folder",
         "unsorted",
-        "sizes",
+        "empty",
+        "case",
+        "no_images",
         "text",
         "classes",
     ];
@@ -401,6 +428,9 @@ fn recipes_that_do_not_fit_the_users_data() {
         images_and_labels([4, 1, 8, 8], &[0.5; 256], &[0, 1, 0, 1]),
     );
     place.write("own.toml", own("{ tensors = \"own.safetensors\" }"));
+    place.write("sizes/train/cat/1.png", png(8, 8, &[0; 64]));
+    place.write("sizes/train/dog/2.png", png(8, 9, &[0; 72]));
+    place.write("sizes.toml", own("{ folder = \"sizes\" }"));
     let told = told(
         &place,
         2,
@@ -409,6 +439,7 @@ fn recipes_that_do_not_fit_the_users_data() {
             "--config own.toml --set model=lenet5",
             "--config own.toml --set validation.images=4",
             "--config own.toml --set augment.train=[{random_crop={size=9,padding=0}}]",
+            "--config sizes.toml",
         ],
     );
     insta::assert_snapshot!(told);

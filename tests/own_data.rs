@@ -203,6 +203,179 @@ fn folders_of_images_train_and_their_classes_have_names() {
     draws_where_a_class_is(&place);
 }
 
+/// As [`grey_stripes`], in an image of a size of its own.
+fn write_images_of_any_size(place: &Place, folder: &str, range: std::ops::Range<usize>) {
+    for index in range {
+        let (width, height, label) = (10 + index % 5, 9 + index % 7, index % 2);
+        let pixels = (0..width * height).map(|at| {
+            let across = if label == 0 { at % width } else { at / width };
+            (127.5 + 127.5 * (PI / 2.0 * across as f32 + index as f32).sin()) as u8
+        });
+        let class = ["standing", "lying"][label];
+        place.write(
+            &format!("{folder}/{class}/{index}.png"),
+            png(width, height, &pixels.collect::<Vec<_>>()),
+        );
+    }
+}
+
+const ANY_SIZE: &str = r#"
+    model   = "resnet8"
+    dataset = { folder = "mine" }
+    batch   = 16
+    length  = { steps = 20 }
+    [optimizer.sgd]
+    momentum = 0.9
+    [schedule.constant]
+    rate = 0.05
+    [eval]
+    every = { steps = 20 }
+    [[augment.train]]
+    random_resized_crop = { size = 8, scale = [0.6, 1], ratio = [0.75, 1.3333], interpolation = "bilinear" }
+    [[augment.train]]
+    normalize = "per-channel"
+    [[augment.test]]
+    resize = { size = 9, interpolation = "bilinear" }
+    [[augment.test]]
+    center_crop = { size = 8 }
+    [[augment.test]]
+    normalize = "per-channel"
+"#;
+
+#[test]
+fn images_of_any_size_train_and_are_evaluated_as_in_training() {
+    let place = Place::new();
+    write_images_of_any_size(&place, "mine/train", 0..96);
+    write_images_of_any_size(&place, "mine/val", 96..128);
+    place.write("own.toml", ANY_SIZE);
+    let run = place.finished_run("run", "--config own.toml");
+    assert_learnt(&place, &run);
+    let several = place.finished_run("several", "--config own.toml --workers 3");
+    assert_eq!(
+        run.bytes("model.safetensors"),
+        several.bytes("model.safetensors")
+    );
+    let predicted = place.train("predict --run run mine/val/lying/97.png --format json");
+    predicted
+        .is(0)
+        .says("images  resize 9x9 bilinear, center_crop 8x8, normalize");
+    let lines = [
+        "features --run run --at stage1 --output features.safetensors",
+        "convert --run run --output again.safetensors",
+        "eval --weights again.safetensors --folder mine/val",
+    ];
+    for line in lines {
+        place.train(line).is(0);
+    }
+}
+
+#[test]
+fn images_of_any_size_are_not_trained_on_as_they_are() {
+    let place = Place::new();
+    write_images_of_any_size(&place, "mine/train", 0..32);
+    write_images_of_any_size(&place, "mine/test", 32..40);
+    place.write("own.toml", ANY_SIZE);
+    let any = "cannot use recipe `own.toml`\n  caused by: `augment.";
+    let train = |set: &str| place.train(&format!("--config own.toml --set {set}")).is(2);
+    train("augment.train=[{flip={probability=0.5}}]")
+        .says(&format!("error: {any}train`"))
+        .says("hint: add `random_resized_crop = { .. }`, or `scale_jitter = { .. }` to `[[augment.train]]`");
+    train("augment.test=[{center_crop={size=8}}]")
+        .says(&format!("error: {any}test`"))
+        .says(
+            "hint: add first `resize = { .. }`, then `center_crop = { .. }`, to `[[augment.test]]`",
+        );
+    train("augment.train.1.normalize=per-pixel-mean").says("which have no mean image");
+    // A crop that the smaller ones of the images have no room for.
+    place
+        .train("--config own.toml --set augment.train.0={random_crop={size=10,padding=0}}")
+        .is(1)
+        .says("`random_crop` of 10x10 does not fit an image of 1x9x");
+}
+
+/// An empty file, one that is no image, and one that ends too early: the run that skips them says which, and is the same
+/// for any number of workers.
+#[test]
+fn images_that_cannot_be_read_are_skipped_where_the_recipe_says_so() {
+    let place = Place::new();
+    write_images_of_any_size(&place, "mine/train", 0..48);
+    write_images_of_any_size(&place, "mine/val", 48..56);
+    place.write("mine/train/lying/1000.jpg", "");
+    place.write("mine/train/standing/1000.png", "no image");
+    let whole = png(9, 9, &[7; 81]);
+    place.write("mine/val/lying/1000.png", &whole[..whole.len() - 24]);
+    place.write("own.toml", ANY_SIZE);
+    place
+        .train("--config own.toml")
+        .is(1)
+        .says("error: 2 images of the dataset cannot be read, of which this is the first")
+        .says("caused by: cannot decode image `mine/train/lying/1000.jpg`")
+        .says("caused by: the file is empty")
+        .says("hint: replace or remove the file, or leave such images out and be told which: `on_bad_image = \"skip\"`");
+
+    let run = place.finished_run("run", "--config own.toml --set on_bad_image=skip");
+    let notes: Vec<String> = (run.events("note").iter())
+        .map(|note| note["text"].as_str().unwrap().to_owned())
+        .collect();
+    for skipped in [
+        "of the train split: cannot decode image `mine/train/lying/1000.jpg`",
+        "of the train split: cannot decode image `mine/train/standing/1000.png`",
+        "of the test split: cannot decode image `mine/val/lying/1000.png`",
+    ] {
+        assert!(
+            notes.iter().any(|note| note.ends_with(skipped)),
+            "{notes:?}"
+        );
+    }
+    assert_eq!(
+        notes.last().unwrap(),
+        "3 images could not be read and were skipped"
+    );
+    assert_eq!(run.events("eval").pop().unwrap()["images"], 8);
+    let several = place.finished_run(
+        "several",
+        "--config own.toml --set on_bad_image=skip --workers 3",
+    );
+    assert_eq!(
+        run.bytes("model.safetensors"),
+        several.bytes("model.safetensors")
+    );
+}
+
+/// mixup, cutmix and repeated images: the run is the same for any number of workers.
+#[test]
+fn mixed_batches_train() {
+    let place = Place::new();
+    write_images(&place, "mine/train", 0..96);
+    write_images(&place, "mine/test", 96..128);
+    let mixed = r#"
+        [augment]
+        repeated_augmentation = 2
+        mix   = [{ mixup = { alpha = 0.2 } }, { cutmix = { alpha = 1 } }]
+        train = [
+            { color_jitter = { brightness = 0.2 } },
+            { normalize = "per-channel" },
+            { random_erasing = { probability = 0.5, scale = [0.02, 0.2], ratio = [0.3, 3.3], value = "random" } },
+        ]
+        test  = [{ normalize = "per-channel" }]
+    "#;
+    let head = &ANY_SIZE[..ANY_SIZE.find("[[augment").unwrap()];
+    let recipe = format!("{head}{mixed}").replace("steps = 20", "steps = 60");
+    place.write("own.toml", recipe);
+    let run = place.finished_run("run", "--config own.toml");
+    assert_learnt(&place, &run);
+    let several = place.finished_run("several", "--config own.toml --workers 3");
+    assert_eq!(
+        run.bytes("model.safetensors"),
+        several.bytes("model.safetensors")
+    );
+    place
+        .train("--config own.toml --set augment.train.2={rand_augment={num_ops=2,magnitude=9,num_magnitude_bins=31}}")
+        .is(2)
+        .says("changes bytes, which `normalize` makes numbers of")
+        .says("hint: put it before `normalize`");
+}
+
 /// On an image whose left half lies and whose right half stands.
 fn draws_where_a_class_is(place: &Place) {
     const HALF: usize = 4 * SIDE;
@@ -282,6 +455,7 @@ fn an_image_that_cannot_be_read_stops_the_run() {
             ))
             .is(1)
             .says("error: cannot read the images")
-            .says("caused by: cannot decode image `mine/train/lying/torn.png`");
+            .says("caused by: cannot decode image `mine/train/lying/torn.png`")
+            .says("hint: replace or remove the file, or leave such images out");
     }
 }

@@ -66,7 +66,10 @@ impl Dataset<Sample, Error> for InMemory {
             size: self.size,
             pixels,
         };
-        Ok(Sample { image, label })
+        Ok(Sample {
+            image: image.into(),
+            label,
+        })
     }
 
     fn len(&self) -> usize {
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn images_are_cut_out_of_the_block() {
         let sample = three_images().get(1).unwrap();
-        assert_eq!(sample.image.pixels, Pixels::U8(vec![2, 3]));
+        let image = sample.image.decode().unwrap();
+        assert_eq!(image.pixels, Pixels::U8(vec![2, 3]));
         assert_eq!(sample.label, 8);
     }
 

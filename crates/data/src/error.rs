@@ -176,6 +176,24 @@ pub enum Error {
         of: &'static str,
     },
 
+    /// Two classes have names that differ by case alone.
+    #[error("classes `{}` and `{}` in `{}` differ by case alone", classes[0], classes[1], path.display())]
+    TwinClasses {
+        /// The folder of the classes.
+        path: PathBuf,
+        /// Their names.
+        classes: [String; 2],
+    },
+
+    /// An image would take more memory than one may.
+    #[error("`{}` is too large: an image of {size} would take more than 512 MiB", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The size that its header gives.
+        size: Size,
+    },
+
     /// An image file cannot be decoded.
     #[error("cannot decode image `{}`", path.display())]
     Decode {
@@ -328,6 +346,10 @@ pub enum Error {
     #[error("batch of 0 images: expected at least 1")]
     ZeroBatch,
 
+    /// Images were asked for in no batch.
+    #[error("images repeated 0 times in a batch: expected at least 1")]
+    ZeroRepeats,
+
     /// A batch is larger than the dataset.
     #[error("batch of {batch} images is larger than the dataset of {images}")]
     BatchTooLarge {
@@ -346,13 +368,29 @@ pub enum Error {
         source: Box<Error>,
     },
 
-    /// An image is of another size than the first one.
-    #[error("image of another size: expected {expected}, found {found}")]
+    /// The transforms make an image of another size than the first one.
+    #[error(
+        "image of another size than the first one, behind the transforms: expected {expected}, found {found}"
+    )]
     SampleSize {
         /// The size of the dataset's first image.
         expected: Size,
         /// The size of this image.
         found: Size,
+    },
+
+    /// A transform of bytes got numbers.
+    #[error("`{transform}` needs images of bytes")]
+    NeedsBytes {
+        /// The transform, as a recipe names it.
+        transform: &'static str,
+    },
+
+    /// What needs images of one size got others.
+    #[error("`{what}` needs images of one size")]
+    ManySizes {
+        /// What needs them.
+        what: &'static str,
     },
 
     /// A thread that prepares batches could not be started.
@@ -368,6 +406,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether it is about one image file, without which the others can be used.
+    pub fn is_of_a_file(&self) -> bool {
+        match self {
+            Error::Sample { source, .. } => source.is_of_a_file(),
+            Error::MissingFile { .. }
+            | Error::Read { .. }
+            | Error::Decode { .. }
+            | Error::TooLarge { .. }
+            | Error::ZeroSize { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -408,6 +459,15 @@ impl Error {
                 "images lie in class folders, `CLASS/*.png` (or .jpg, .jpeg), which a dataset has under `train/`, and under `test/` or `val/`".into()
             }
             Error::ImageSize { .. } => "scale all images to one size first".into(),
+            Error::NeedsBytes { transform } => {
+                format!("put `{transform}` before `normalize`, `pca_color` and `random_erasing`")
+            }
+            Error::TwinClasses { .. } => {
+                "name them apart: on a disk that does not tell case apart, they are one".into()
+            }
+            Error::SampleSize { .. } => {
+                "bring all images to one size, for example by `random_resized_crop`, or by `resize` and `center_crop`".into()
+            }
             Error::MissingTensor { tensor, .. }
             | Error::TensorType { tensor, .. }
             | Error::TensorShape { tensor, .. } => match *tensor {

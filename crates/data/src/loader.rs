@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use burn_dataset::Dataset;
+use serde::{Deserialize, Serialize};
+
 use crate::random::{self, Purpose};
-use crate::{Error, Image, Pipeline, Result, Sample, Size, Source};
+use crate::{Error, Image, Mix, Mixed, Pipeline, Result, Sample, Size, Source};
 
 /// How a loader goes through its dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LoaderConfig {
     /// Images a batch.
     pub batch: usize,
@@ -22,10 +25,44 @@ pub struct LoaderConfig {
     pub shuffle: bool,
     /// Whether the last batch of an epoch is left out where it would be short.
     pub drop_last: bool,
+    /// How often an image is in a batch, each time augmented in another way; an epoch is as long as ever, and sees as many
+    /// fewer images (Hoffer et al. 2019, arXiv:1901.09335; timm's `RepeatAugSampler`). 1 is once.
+    pub repeats: usize,
+    /// What batches are mixed by, each by one of these, all equally likely; nothing for none.
+    pub mix: Vec<Mix>,
+    /// What is done where an image's file cannot be read.
+    pub on_bad_image: OnBadImage,
     /// Threads that prepare batches; 0 prepares each when it is asked for.
     pub workers: usize,
     /// Batches kept ready, rounded up to as many a worker; each worker holds one more in its hands.
     pub queue: usize,
+}
+
+/// What is done where an image's file cannot be read. No other image ever takes its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadImage {
+    /// There are no more batches, but the error.
+    #[default]
+    Stop,
+    /// Its batch has an image less, and tells which.
+    Skip,
+}
+
+impl OnBadImage {
+    /// Whether an image with this error is skipped.
+    pub(crate) fn skips(self, error: &Error) -> bool {
+        self == Self::Skip && error.is_of_a_file()
+    }
+}
+
+/// An image that its batch lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Its place in the dataset.
+    pub index: usize,
+    /// Why, with the name of its file.
+    pub reason: String,
 }
 
 /// Images for one step, with their labels.
@@ -43,6 +80,10 @@ pub struct Batch {
     pub size: Size,
     /// Their classes.
     pub labels: Vec<usize>,
+    /// What is mixed into the images, if anything is.
+    pub mixed: Option<Mixed>,
+    /// What would be in the batch, but cannot be read.
+    pub skipped: Vec<Skipped>,
 }
 
 /// Batches of a dataset.
@@ -75,6 +116,7 @@ impl Loader {
         source: Source,
         pipeline: Pipeline,
         batch: usize,
+        on_bad_image: OnBadImage,
         workers: usize,
     ) -> Result<Self> {
         let config = LoaderConfig {
@@ -82,6 +124,9 @@ impl Loader {
             seed: 0,
             shuffle: false,
             drop_last: false,
+            repeats: 1,
+            mix: Vec::new(),
+            on_bad_image,
             workers,
             queue: 2 * workers,
         };
@@ -92,12 +137,11 @@ impl Loader {
         if config.batch == 0 {
             return Err(Error::ZeroBatch);
         }
-        if source.is_empty() {
-            return Err(Error::NoImages {
-                place: "the dataset".into(),
-            });
+        if config.repeats == 0 {
+            return Err(Error::ZeroRepeats);
         }
-        let input = source.get(0).map_err(|error| at(0, error))?.image.size;
+        config.mix.iter().try_for_each(Mix::check)?;
+        let input = first_size(&source, config.on_bad_image)?;
         let output = pipeline.output_size(input)?;
         Ok(Self {
             workers: config.workers,
@@ -106,12 +150,14 @@ impl Loader {
                 images: source.len(),
                 source,
                 pipeline,
-                input,
                 output,
                 batch: config.batch,
                 seed: config.seed,
                 shuffle: config.shuffle,
                 drop_last: config.drop_last,
+                repeats: config.repeats,
+                mix: config.mix,
+                on_bad_image: config.on_bad_image,
             }),
         })
     }
@@ -136,11 +182,13 @@ impl Loader {
         Batches::start(self, Arc::clone(&self.assembly), start, u64::MAX)
     }
 
-    /// All images once, in the dataset's order, the short last batch included.
+    /// All images once, in the dataset's order, unmixed, the short last batch included.
     pub fn once(&self) -> Batches {
         let assembly = Arc::new(Assembly {
             shuffle: false,
             drop_last: false,
+            repeats: 1,
+            mix: Vec::new(),
             ..(*self.assembly).clone()
         });
         let end = assembly.batches_per_epoch();
@@ -154,12 +202,14 @@ struct Assembly {
     source: Source,
     images: usize,
     pipeline: Pipeline,
-    input: Size,
     output: Size,
     batch: usize,
     seed: u64,
     shuffle: bool,
     drop_last: bool,
+    repeats: usize,
+    mix: Vec<Mix>,
+    on_bad_image: OnBadImage,
 }
 
 impl Assembly {
@@ -177,20 +227,35 @@ impl Assembly {
         let index = number % self.batches_per_epoch();
         let start = index as usize * self.batch;
         let end = (start + self.batch).min(self.images);
-        let indices: Vec<usize> = match self.shuffle {
-            true => order.of(self, epoch)[start..end].to_vec(),
-            false => (start..end).collect(),
-        };
+        let order = self.shuffle.then(|| order.of(self, epoch));
 
-        let mut images = Vec::with_capacity(indices.len() * self.output.values());
-        let mut labels = Vec::with_capacity(indices.len());
-        for &place in &indices {
-            let sample = self
-                .sample(epoch, place)
-                .map_err(|error| at(place, error))?;
-            images.extend_from_slice(&sample.image.into_f32());
-            labels.push(sample.label);
+        let mut indices = Vec::with_capacity(end - start);
+        let mut images = Vec::with_capacity((end - start) * self.output.values());
+        let mut labels = Vec::with_capacity(end - start);
+        let mut skipped = Vec::new();
+        for position in start..end {
+            let (visited, repeat) = (position / self.repeats, position % self.repeats);
+            let place = order.map_or(visited, |order| order[visited]);
+            match self.image(epoch, place, repeat) {
+                Ok((image, label)) => {
+                    indices.push(place);
+                    images.extend_from_slice(&image.into_f32());
+                    labels.push(label);
+                }
+                Err(error) if self.on_bad_image.skips(&error) => {
+                    skipped.push(Skipped {
+                        index: place,
+                        reason: error.to_string(),
+                    });
+                }
+                Err(error) => return Err(at(place, error)),
+            }
         }
+        if labels.is_empty() {
+            let place = format!("batch {index} of epoch {epoch}, both counted from 0");
+            return Err(Error::NoImages { place });
+        }
+        let mixed = self.mix(&mut images, &labels, epoch, index);
         Ok(Batch {
             epoch,
             index,
@@ -198,27 +263,61 @@ impl Assembly {
             images,
             size: self.output,
             labels,
+            mixed,
+            skipped,
         })
     }
 
-    /// The image at `place`, as epoch `epoch` sees it.
-    fn sample(&self, epoch: u64, place: usize) -> Result<Sample> {
-        let Sample { image, label } = self.source.get(place)?;
-        self.check(&image)?;
-        let mut rng = random::stream(self.seed, Purpose::Augment, epoch, place as u64);
-        let image = self.pipeline.apply(image, &mut rng)?;
-        Ok(Sample { image, label })
-    }
-
-    fn check(&self, image: &Image) -> Result<()> {
-        if image.size == self.input {
-            return Ok(());
+    /// Mixes the images of a batch, where they are to be mixed.
+    fn mix(&self, images: &mut [f32], labels: &[usize], epoch: u64, index: u64) -> Option<Mixed> {
+        if self.mix.is_empty() {
+            return None;
         }
-        Err(Error::SampleSize {
-            expected: self.input,
-            found: image.size,
-        })
+        let mut rng = random::stream(self.seed, Purpose::Mix, epoch, index);
+        let share = Mix::choose(&self.mix, self.output, &mut rng).apply(images, self.output);
+        let mut labels = labels.to_vec();
+        labels.rotate_right(1);
+        Some(Mixed { labels, share })
     }
+
+    /// The image at `place`, as epoch `epoch` sees it the time after `repeat` others, and its label.
+    fn image(&self, epoch: u64, place: usize, repeat: usize) -> Result<(Image, usize)> {
+        let Sample { image, label } = self.source.get(place)?;
+        let key = (repeat * self.images + place) as u64;
+        let mut rng = random::stream(self.seed, Purpose::Augment, epoch, key);
+        let image = self.pipeline.apply(image, &mut rng)?;
+        match image.size == self.output {
+            true => Ok((image, label)),
+            false => Err(Error::SampleSize {
+                expected: self.output,
+                found: image.size,
+            }),
+        }
+    }
+}
+
+/// Of the first image whose header can be read.
+pub(crate) fn first_size(
+    source: &dyn Dataset<Sample, Error>,
+    on_bad_image: OnBadImage,
+) -> Result<Size> {
+    if source.is_empty() {
+        return Err(Error::NoImages {
+            place: "the dataset".into(),
+        });
+    }
+    let mut images = (0..source.len()).map(|index| (index, source.get(index)));
+    images
+        .find_map(|(index, sample)| match sample {
+            Ok(sample) => Some(Ok(sample.image.size())),
+            Err(error) if on_bad_image.skips(&error) => None,
+            Err(error) => Some(Err(at(index, error))),
+        })
+        .unwrap_or_else(|| {
+            Err(Error::NoImages {
+                place: "the dataset that can be read".into(),
+            })
+        })
 }
 
 fn at(index: usize, error: Error) -> Error {
@@ -363,8 +462,6 @@ fn work(
 
 #[cfg(test)]
 mod tests {
-    use burn_dataset::Dataset;
-
     use super::*;
     use crate::{InMemory, Pixels, Transform};
 
@@ -395,6 +492,9 @@ mod tests {
             seed: 7,
             shuffle: true,
             drop_last: false,
+            repeats: 1,
+            mix: Vec::new(),
+            on_bad_image: OnBadImage::Stop,
             workers,
             queue: 4,
         }
@@ -420,7 +520,11 @@ mod tests {
     #[test]
     fn starting_later_is_skipping() {
         for workers in [0, 3] {
-            let loader = loader(config(workers));
+            let loader = loader(LoaderConfig {
+                mix: vec![Mix::Mixup { alpha: 1.0 }, Mix::Cutmix { alpha: 1.0 }],
+                repeats: 2,
+                ..config(workers)
+            });
             assert_eq!(take(&loader, 4, 3), take(&loader, 0, 7)[4..]);
         }
     }
@@ -474,10 +578,58 @@ mod tests {
         assert_ne!(batches[0].images, batches[3].images);
     }
 
+    /// Ten images in batches of 4, each twice: an epoch visits the first five of its order.
+    #[test]
+    fn repeated_images_follow_each_other_and_are_augmented_each_by_itself() {
+        let config = LoaderConfig {
+            repeats: 2,
+            ..config(0)
+        };
+        let batches = take(&loader(config), 0, 3);
+        let visited: Vec<usize> = batches.iter().flat_map(|b| b.indices.clone()).collect();
+        let order = random::permutation(7, 0, IMAGES);
+        assert_eq!(
+            visited,
+            order[..5].iter().flat_map(|i| [*i; 2]).collect::<Vec<_>>()
+        );
+        let pairs = batches
+            .iter()
+            .flat_map(|batch| batch.images.chunks_exact(8));
+        assert!(pairs.clone().any(|pair| pair[..4] != pair[4..]));
+        assert_eq!(pairs.count(), 5);
+    }
+
+    #[test]
+    fn a_mixed_batch_is_the_batch_with_its_neighbours() {
+        let mixed = LoaderConfig {
+            mix: vec![Mix::Mixup { alpha: 1.0 }],
+            ..config(0)
+        };
+        let plain = take(&loader(config(0)), 0, 3);
+        for (mixed, plain) in take(&loader(mixed), 0, 3).iter().zip(plain) {
+            let Mixed { labels, share } = mixed.mixed.as_ref().unwrap();
+            assert_eq!(mixed.labels, plain.labels);
+            let last = plain.labels.len() - 1;
+            assert_eq!(
+                (labels[0], labels[last]),
+                (plain.labels[last], plain.labels[last - 1])
+            );
+            let own = plain.images[4] * share + plain.images[0] * (1.0 - share);
+            assert_eq!(mixed.images[4], own);
+        }
+    }
+
     #[test]
     fn once_is_every_image_in_order() {
         for workers in [0, 3] {
-            let loader = Loader::ordered(ten_images(), Pipeline::default(), 4, workers).unwrap();
+            let loader = Loader::ordered(
+                ten_images(),
+                Pipeline::default(),
+                4,
+                OnBadImage::Stop,
+                workers,
+            )
+            .unwrap();
             let batches: Vec<Batch> = loader.once().map(Result::unwrap).collect();
             let labels: Vec<usize> = batches.iter().flat_map(|b| b.labels.clone()).collect();
             assert_eq!(labels, (0..IMAGES).collect::<Vec<_>>());
@@ -532,6 +684,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_image_that_cannot_be_read_can_be_skipped_and_is_told() {
+        for workers in [0, 3] {
+            let config = LoaderConfig {
+                shuffle: false,
+                on_bad_image: OnBadImage::Skip,
+                ..config(workers)
+            };
+            let loader = Loader::new(Arc::new(Damaged), Pipeline::default(), config).unwrap();
+            let batches = take(&loader, 0, 3);
+            assert_eq!(batches[1].indices, [4, 6, 7]);
+            assert_eq!(batches[1].labels, [4, 6, 7]);
+            assert_eq!(batches[1].images.len(), 3 * 4);
+            let five = Skipped {
+                index: 5,
+                reason: "`five.png` does not exist".into(),
+            };
+            assert_eq!(batches[1].skipped, [five]);
+            assert!(batches[0].skipped.is_empty() && batches[2].skipped.is_empty());
+        }
+    }
+
     struct Panicking;
 
     impl Dataset<Sample, Error> for Panicking {
@@ -572,6 +746,8 @@ mod tests {
             })
         ));
         assert!(build(10).is_none());
-        assert!(Loader::ordered(ten_images(), Pipeline::default(), 11, 0).is_ok());
+        assert!(
+            Loader::ordered(ten_images(), Pipeline::default(), 11, OnBadImage::Stop, 0).is_ok()
+        );
     }
 }

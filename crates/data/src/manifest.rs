@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::fetch::Archive;
-use crate::{Error, Result, Size, Statistics};
+use crate::{Error, Result, Size, Sizes, Statistics};
 
 /// A dataset's description. Parsing its TOML is the caller's work.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -35,8 +35,8 @@ pub struct Manifest {
     /// The folders of the classes, in the same order, where there are folders.
     #[serde(default)]
     pub ids: Vec<String>,
-    /// The size of every image.
-    pub size: Size,
+    /// The size of the images.
+    pub size: Sizes,
     /// Statistics of the training images.
     pub statistics: Option<Statistics>,
 }
@@ -49,6 +49,14 @@ impl Manifest {
             Format::Idx | Format::Folders => data_dir.join(&self.folder),
             Format::Cifar10 | Format::Cifar100 | Format::Digits => data_dir.to_owned(),
         }
+    }
+
+    /// The size of every image, or an error where the manifest gives none.
+    pub(crate) fn one_size(&self) -> Result<Size> {
+        self.size.one().ok_or_else(|| Error::Manifest {
+            dataset: self.name.clone(),
+            problem: "its format has images of one size".into(),
+        })
     }
 
     /// The split `name`, or an error where the manifest lacks it.

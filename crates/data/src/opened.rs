@@ -8,10 +8,9 @@ use burn_dataset::Dataset;
 
 use crate::fingerprint::{self, Fingerprint};
 use crate::sources::{Splits, cifar, digits, folder, idx, tensors};
-use crate::{Error, Format, Manifest, Result, Sample, Size, Source, Statistics};
+use crate::{Error, Format, Manifest, Result, Sample, Sizes, Source, Statistics};
 
 /// A dataset that is ready for use.
-#[derive(Clone)]
 pub struct Opened {
     /// The training images.
     pub train: Source,
@@ -19,15 +18,17 @@ pub struct Opened {
     pub test: Option<Source>,
     /// The names of the classes, in the order of their labels.
     pub classes: Vec<String>,
-    /// The size of every image.
-    pub size: Size,
+    /// The size of the images.
+    pub sizes: Sizes,
     /// The manifest's statistics of the training images, where there is a manifest that has them.
     pub statistics: Option<Statistics>,
+    /// What is wrong with images that are known not to be readable.
+    pub bad: Vec<Error>,
     fingerprint: String,
 }
 
 impl Opened {
-    fn new<D>(splits: Splits<D>, classes: Vec<String>, size: Size) -> Self
+    fn new<D>(splits: Splits<D>, classes: Vec<String>, sizes: impl Into<Sizes>) -> Self
     where
         D: Dataset<Sample, Error> + Fingerprint + 'static,
     {
@@ -38,8 +39,9 @@ impl Opened {
             train: Arc::new(splits.train),
             test: splits.test.map(|test| Arc::new(test) as Source),
             classes,
-            size,
+            sizes: sizes.into(),
             statistics: None,
+            bad: Vec::new(),
             fingerprint,
         }
     }
@@ -56,8 +58,9 @@ impl fmt::Debug for Opened {
             .field("train", &self.train.len())
             .field("test", &self.test.as_ref().map(|test| test.len()))
             .field("classes", &self.classes)
-            .field("size", &self.size)
+            .field("sizes", &self.sizes)
             .field("statistics", &self.statistics)
+            .field("bad", &self.bad)
             .field("fingerprint", &self.fingerprint)
             .finish()
     }
@@ -79,8 +82,8 @@ pub fn open(manifest: &Manifest, data_dir: &Path) -> Result<Opened> {
         Format::Idx => in_memory(manifest, idx::open(manifest, data_dir)?),
         Format::Digits => in_memory(manifest, digits::read()),
         Format::Folders => {
-            let splits = folder::open_manifest(manifest, data_dir)?;
-            Opened::new(splits, manifest.classes.clone(), manifest.size)
+            let found = folder::open_manifest(manifest, data_dir)?;
+            of_folder(found, manifest.classes.clone())
         }
     };
     Ok(Opened {
@@ -110,19 +113,27 @@ pub fn open_idx(folder: &Path) -> Result<Opened> {
 
 /// Reads images from `folder/train/CLASS/`, and from `folder/test/CLASS/` or `folder/val/CLASS/` where there is one.
 ///
-/// PNG and JPEG, all of one size. Images are grey where all training images are, else of three channels; transparency is
-/// dropped, and 16 bits are rounded to 8. The classes are the folders under `train`, sorted by name. Opening reads every
-/// file once, for its size and for the fingerprint; an image is decoded each time it is asked for.
+/// PNG and JPEG as [`Encoded`](crate::Encoded) has them, of any size. Images are grey where all training images are, else of
+/// three channels. The classes are the folders under `train`, sorted by name. Opening reads every file once, for its size
+/// and for the fingerprint; an image is read each time it is asked for, and decoded where it is used. Files that
+/// cannot be read are listed, and fail when they are asked for.
 pub fn open_folder(folder: &Path) -> Result<Opened> {
-    let (splits, classes) = folder::open(folder)?;
-    let size = splits.train.size();
-    Ok(Opened::new(splits, classes, size))
+    let found = folder::open(folder)?;
+    let classes = found.classes.clone();
+    Ok(of_folder(found, classes))
+}
+
+fn of_folder(found: folder::Opened, classes: Vec<String>) -> Opened {
+    Opened {
+        bad: found.bad,
+        ..Opened::new(found.splits, classes, found.sizes)
+    }
 }
 
 /// Reads images of any size from `folder/CLASS/`, where `classes` are the names of the folders in the order of their labels.
 ///
-/// PNG and JPEG, with `channels` as [`read_image`](crate::read_image) makes them, each decoded when it is asked for. Folders
-/// of classes may be absent; one that is not a class is an error.
+/// PNG and JPEG, with `channels` as [`read_image`](crate::read_image) makes them, each decoded where it is used. Folders of
+/// classes may be absent; one that is not a class is an error.
 pub fn open_photographs(folder: &Path, classes: &[String], channels: usize) -> Result<Source> {
     let photographs = folder::open_photographs(folder, classes, channels)?;
     Ok(Arc::new(photographs))

@@ -18,6 +18,10 @@ pub enum Purpose {
     Augment = 2,
     /// The views of one image that evaluation chooses at random.
     View = 3,
+    /// What takes the place of an erased part of an image.
+    Erase = 4,
+    /// How the images of a batch are mixed.
+    Mix = 5,
 }
 
 /// The stream of (seed, purpose, epoch, index): ChaCha8 keyed by these as four little-endian `u64`.

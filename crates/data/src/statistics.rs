@@ -3,7 +3,8 @@
 use burn_dataset::Dataset;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, Sample, Size};
+use crate::loader::first_size;
+use crate::{Error, OnBadImage, Result, Sample, Size};
 
 /// Statistics of a training set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,17 +38,22 @@ pub struct ChannelStatistics {
 }
 
 /// Mean and standard deviation of each channel over all pixels of all images.
-pub fn channel_mean_std(source: &dyn Dataset<Sample, Error>) -> Result<ChannelStatistics> {
-    let size = first_size(source)?;
-    let mut sums = vec![0.0; size.channels];
-    let mut squares = vec![0.0; size.channels];
-    for_each_image(source, size, |values| {
+pub fn channel_mean_std(
+    source: &dyn Dataset<Sample, Error>,
+    on_bad_image: OnBadImage,
+) -> Result<ChannelStatistics> {
+    let channels = first_size(source, on_bad_image)?.channels;
+    let mut sums = vec![0.0; channels];
+    let mut squares = vec![0.0; channels];
+    let mut pixels = 0.0;
+    for_each_image(source, on_bad_image, |size, values| {
         for (channel, plane) in values.chunks_exact(size.plane()).enumerate() {
             sums[channel] += plane.iter().map(|&v| f64::from(v)).sum::<f64>();
             squares[channel] += plane.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
         }
+        pixels += size.plane() as f64;
+        Ok(())
     })?;
-    let pixels = (source.len() * size.plane()) as f64;
     let mean: Vec<f64> = sums.iter().map(|sum| sum / pixels).collect();
     let std = squares
         .iter()
@@ -60,22 +66,32 @@ pub fn channel_mean_std(source: &dyn Dataset<Sample, Error>) -> Result<ChannelSt
     })
 }
 
-/// The mean image, shape `[channels, height, width]`.
-pub fn pixel_mean(source: &dyn Dataset<Sample, Error>) -> Result<Vec<f32>> {
-    let size = first_size(source)?;
+/// The mean image, shape `[channels, height, width]`; [`Error::ManySizes`] where images are not of one size.
+pub fn pixel_mean(
+    source: &dyn Dataset<Sample, Error>,
+    on_bad_image: OnBadImage,
+) -> Result<Vec<f32>> {
+    let size = first_size(source, on_bad_image)?;
     let mut sums = vec![0.0_f64; size.values()];
-    for_each_image(source, size, |values| {
+    let mut images = 0.0;
+    for_each_image(source, on_bad_image, |found, values| {
+        if found != size {
+            return Err(Error::ManySizes {
+                what: "per-pixel-mean",
+            });
+        }
         for (sum, value) in sums.iter_mut().zip(values) {
             *sum += f64::from(*value);
         }
+        images += 1.0;
+        Ok(())
     })?;
-    let images = source.len() as f64;
     Ok(sums.into_iter().map(|sum| (sum / images) as f32).collect())
 }
 
 /// Principal components of the colours of all pixels; the largest component of each eigenvector is positive.
-pub fn pca(source: &dyn Dataset<Sample, Error>) -> Result<Pca> {
-    let size = first_size(source)?;
+pub fn pca(source: &dyn Dataset<Sample, Error>, on_bad_image: OnBadImage) -> Result<Pca> {
+    let size = first_size(source, on_bad_image)?;
     if size.channels != 3 {
         return Err(Error::Channels {
             transform: "pca_color",
@@ -83,17 +99,21 @@ pub fn pca(source: &dyn Dataset<Sample, Error>) -> Result<Pca> {
             found: size.channels,
         });
     }
-    let (eigenvalues, eigenvectors) = eigen(covariance(source, size)?);
+    let (eigenvalues, eigenvectors) = eigen(covariance(source, on_bad_image)?);
     Ok(Pca {
         eigenvalues: eigenvalues.map(|v| v as f32),
         eigenvectors: eigenvectors.map(|row| row.map(|v| v as f32)),
     })
 }
 
-fn covariance(source: &dyn Dataset<Sample, Error>, size: Size) -> Result<[[f64; 3]; 3]> {
+fn covariance(
+    source: &dyn Dataset<Sample, Error>,
+    on_bad_image: OnBadImage,
+) -> Result<[[f64; 3]; 3]> {
     let mut sums = [0.0; 3];
     let mut products = [[0.0; 3]; 3];
-    for_each_image(source, size, |values| {
+    let mut pixels = 0.0;
+    for_each_image(source, on_bad_image, |size, values| {
         let (red, rest) = values.split_at(size.plane());
         let (green, blue) = rest.split_at(size.plane());
         for ((&r, &g), &b) in red.iter().zip(green).zip(blue) {
@@ -105,8 +125,9 @@ fn covariance(source: &dyn Dataset<Sample, Error>, size: Size) -> Result<[[f64; 
                 }
             }
         }
+        pixels += size.plane() as f64;
+        Ok(())
     })?;
-    let pixels = (source.len() * size.plane()) as f64;
     for i in 0..3 {
         for j in 0..3 {
             products[i][j] = products[i][j] / pixels - sums[i] / pixels * (sums[j] / pixels);
@@ -158,30 +179,18 @@ fn sign(v: &[[f64; 3]; 3], i: usize) -> f64 {
     largest.signum()
 }
 
-fn first_size(source: &dyn Dataset<Sample, Error>) -> Result<Size> {
-    if source.is_empty() {
-        return Err(Error::NoImages {
-            place: "the dataset".into(),
-        });
-    }
-    Ok(source.get(0)?.image.size)
-}
-
-/// Hands the values of every image of `size` to `visit`.
+/// Hands size and values of every image to `visit`; of those that are not skipped.
 fn for_each_image(
     source: &dyn Dataset<Sample, Error>,
-    size: Size,
-    mut visit: impl FnMut(&[f32]),
+    on_bad_image: OnBadImage,
+    mut visit: impl FnMut(Size, &[f32]) -> Result<()>,
 ) -> Result<()> {
     for index in 0..source.len() {
-        let image = source.get(index)?.image;
-        if image.size != size {
-            return Err(Error::SampleSize {
-                expected: size,
-                found: image.size,
-            });
+        match source.get(index).and_then(|sample| sample.image.decode()) {
+            Ok(image) => visit(image.size, &image.into_f32())?,
+            Err(error) if on_bad_image.skips(&error) => {}
+            Err(error) => return Err(error),
         }
-        visit(&image.into_f32());
     }
     Ok(())
 }
@@ -189,6 +198,7 @@ fn for_each_image(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OnBadImage::Stop;
     use crate::{InMemory, Pixels};
 
     fn images(size: Size, values: &[f32]) -> InMemory {
@@ -202,10 +212,10 @@ mod tests {
             Size::new(2, 1, 2),
             &[0.0, 2.0, 5.0, 5.0, 4.0, 2.0, 5.0, 5.0],
         );
-        let found = channel_mean_std(&two).unwrap();
+        let found = channel_mean_std(&two, Stop).unwrap();
         assert_eq!(found.mean, [2.0, 5.0]);
         assert_eq!(found.std, [2.0_f32.sqrt(), 0.0]);
-        assert_eq!(pixel_mean(&two).unwrap(), [2.0, 2.0, 5.0, 5.0]);
+        assert_eq!(pixel_mean(&two, Stop).unwrap(), [2.0, 2.0, 5.0, 5.0]);
     }
 
     /// NumPy 2: `numpy.linalg.eigh(numpy.cov(pixels, bias=True))` of the four pixels, columns reversed.
@@ -216,7 +226,7 @@ mod tests {
             size,
             &[0.0, 1.0, 2.0, 5.0, 1.0, 0.0, 3.0, 4.0, 1.0, 1.0, 0.0, 2.0],
         );
-        let found = pca(&four).unwrap();
+        let found = pca(&four, Stop).unwrap();
         assert_close(found.eigenvalues, [5.65561, 0.7028905, 0.1414997]);
         let eigenvectors = [
             [0.7703468, 0.3919391, -0.5029409],
@@ -237,6 +247,9 @@ mod tests {
     #[test]
     fn grey_images_have_no_principal_components() {
         let grey = images(Size::new(1, 1, 1), &[0.0]);
-        assert!(matches!(pca(&grey), Err(Error::Channels { found: 1, .. })));
+        assert!(matches!(
+            pca(&grey, Stop),
+            Err(Error::Channels { found: 1, .. })
+        ));
     }
 }

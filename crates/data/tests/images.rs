@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use data::{Choice, Image, Interpolation, Pixels, Size, Transform, image_files, read_image};
+use data::{
+    Choice, Encoded, Image, Interpolation, Part, Pixels, Size, Stored, Transform, image_files,
+    read_image,
+};
 use serde::Deserialize;
 
 /// What Pillow's decoder of JPEG (libjpeg-turbo) and this one may differ by: both approximate the same cosines.
@@ -186,7 +189,7 @@ fn files_that_are_no_whole_images_are_named() {
     );
     let mut huge = png.clone();
     huge[16..24].copy_from_slice(&[0, 0, 255, 255, 0, 0, 255, 255]);
-    let cases: [(&str, &[u8]); 8] = [
+    let cases: [(&str, &[u8]); 7] = [
         ("empty.png", b""),
         ("text.jpg", b"not an image"),
         ("header.jpg", &jpeg[..100]),
@@ -194,13 +197,74 @@ fn files_that_are_no_whole_images_are_named() {
         ("almost.jpg", &jpeg[..jpeg.len() - 1]),
         ("scans.jpg", &progressive[..progressive.len() - 40]),
         ("cut.png", &png[..png.len() / 2]),
-        ("huge.png", &huge),
     ];
     for (name, bytes) in cases {
         let path = folder.path().join(name);
         fs::write(&path, bytes).unwrap();
         let error = read_image(&path, 3).unwrap_err().to_string();
         assert_eq!(error, format!("cannot decode image `{}`", path.display()));
+    }
+}
+
+/// A file of a few bytes whose header claims a gigapixel: nothing of that is allocated.
+#[test]
+fn images_that_claim_to_be_huge_are_refused_by_their_header() {
+    let read = |name: &str| fs::read(goldens().join("images").join(name)).unwrap();
+    let mut png = read("palette.png");
+    png[16..24].copy_from_slice(&[0, 0, 255, 255, 0, 0, 255, 255]);
+    let mut sum = flate2::Crc::new();
+    sum.update(&png[12..29]);
+    png[29..33].copy_from_slice(&sum.sum().to_be_bytes());
+    let mut jpeg = read("baseline.jpg");
+    let frame = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    jpeg[frame + 5..frame + 9].fill(255);
+    for bytes in [png, jpeg] {
+        assert_eq!(
+            Encoded::new("huge", bytes).unwrap_err().to_string(),
+            "`huge` is too large: an image of 3x65535x65535 would take more than 512 MiB"
+        );
+    }
+}
+
+#[test]
+fn an_image_without_rows_is_refused_by_its_header() {
+    let mut jpeg = fs::read(goldens().join("images/baseline.jpg")).unwrap();
+    let frame = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    jpeg[frame + 5..frame + 7].fill(0);
+    assert_eq!(
+        Encoded::new("flat", jpeg).unwrap_err().to_string(),
+        "images of zero size in `flat`: 3x0x24"
+    );
+}
+
+/// What is not decoded changes nothing of what is.
+#[test]
+fn a_part_of_a_file_is_that_part_of_the_image() {
+    for name in golden().decoded.keys() {
+        let bytes = fs::read(goldens().join("images").join(name)).unwrap();
+        let stored = Stored::Encoded(Encoded::new(name, bytes).unwrap().with_channels(3));
+        let size = stored.size();
+        let whole = Stored::Decoded(stored.clone().decode().unwrap());
+        assert_eq!(whole.size(), size);
+        for height in 1..=size.height {
+            let part = Part {
+                top: (size.height - height) / 3,
+                left: 1,
+                height,
+                width: size.width - 2,
+            };
+            assert_eq!(
+                stored.cut(part).unwrap(),
+                whole.cut(part).unwrap(),
+                "{name} {part:?}"
+            );
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use data::fetch::Checksum;
-use data::{Error, Manifest, Opened, open, statistics};
+use data::{Error, Manifest, OnBadImage, Opened, open, statistics};
 
 const NAMES: [&str; 6] = [
     "cifar10",
@@ -37,8 +37,8 @@ fn manifests_are_consistent() {
         // Folders are read in the order of their names, which is that of the labels.
         assert!(manifest.ids.is_sorted(), "{name}");
         let statistics = manifest.statistics.unwrap();
-        assert_eq!(statistics.mean.len(), manifest.size.channels, "{name}");
-        assert_eq!(statistics.std.len(), manifest.size.channels, "{name}");
+        assert_eq!(statistics.mean.len(), manifest.size.channels(), "{name}");
+        assert_eq!(statistics.std.len(), manifest.size.channels(), "{name}");
         for archive in manifest.archives {
             let (sum, length) = match &archive.checksum {
                 Checksum::Sha256(sum) => (sum, 64),
@@ -85,16 +85,16 @@ fn statistics_of_downloaded_datasets() {
 
 fn check(manifest: &Manifest, opened: &Opened) {
     let (name, splits) = (&manifest.name, &manifest.splits);
-    assert_eq!(opened.size, manifest.size);
+    assert_eq!(opened.sizes, manifest.size);
     assert_eq!(opened.train.len(), splits["train"].count);
     assert_eq!(opened.test.as_ref().unwrap().len(), splits["test"].count);
 
     let claimed = manifest.statistics.as_ref().unwrap();
-    let found = statistics::channel_mean_std(&opened.train).unwrap();
+    let found = statistics::channel_mean_std(&opened.train, OnBadImage::Stop).unwrap();
     assert_close(&claimed.mean, &found.mean, name);
     assert_close(&claimed.std, &found.std, name);
     if let Some(claimed) = &claimed.pca {
-        let found = statistics::pca(&opened.train).unwrap();
+        let found = statistics::pca(&opened.train, OnBadImage::Stop).unwrap();
         assert_close(&claimed.eigenvalues, &found.eigenvalues, name);
         for (claimed, found) in claimed.eigenvectors.iter().zip(&found.eigenvectors) {
             assert_close(claimed, found, name);

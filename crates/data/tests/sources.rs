@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use data::{
-    Dataset, Error, Image, InMemory, Manifest, Opened, Pixels, Sample, Size, Source, digits, open,
-    open_folder, open_idx, open_tensors,
+    Dataset, Error, Image, InMemory, Manifest, Opened, Pixels, Sample, Size, Sizes, Source, digits,
+    open, open_folder, open_idx, open_tensors,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -36,8 +36,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn samples(source: &Source) -> Vec<Sample> {
-    (0..source.len()).map(|i| source.get(i).unwrap()).collect()
+/// All images and labels.
+fn samples(source: &Source) -> Vec<(Image, usize)> {
+    let sample = |index| {
+        let Sample { image, label } = source.get(index).unwrap();
+        (image.decode().unwrap(), label)
+    };
+    (0..source.len()).map(sample).collect()
 }
 
 mod cifar {
@@ -108,11 +113,11 @@ mod cifar {
     fn records_are_read_in_the_order_of_the_files() {
         let opened = open_cifar10(&folder()).unwrap();
         let train = samples(&opened.train);
-        let labels: Vec<usize> = train.iter().map(|sample| sample.label).collect();
+        let labels: Vec<usize> = train.iter().map(|(_, label)| *label).collect();
         assert_eq!(labels, [0, 1, 2, 0]);
-        assert_eq!(train[2].image.pixels, Pixels::U8(vec![30, 31, 32, 33]));
-        assert_eq!(train[2].image.size, Size::new(2, 1, 2));
-        assert_eq!(samples(&opened.test.unwrap())[0].label, 1);
+        assert_eq!(train[2].0.pixels, Pixels::U8(vec![30, 31, 32, 33]));
+        assert_eq!(train[2].0.size, Size::new(2, 1, 2));
+        assert_eq!(samples(&opened.test.unwrap())[0].1, 1);
     }
 
     /// The order of an archive's files is its own, and it may hold others.
@@ -285,9 +290,9 @@ mod idx {
     fn plain_and_gzipped_files_are_the_same() {
         let plain = open_idx(training_files().path()).unwrap();
         let train = samples(&plain.train);
-        assert_eq!(train[1].image.pixels, Pixels::U8(vec![4, 5, 6]));
-        assert_eq!(train[1].label, 2);
-        assert_eq!(plain.size, Size::new(1, 1, 3));
+        assert_eq!(train[1].0.pixels, Pixels::U8(vec![4, 5, 6]));
+        assert_eq!(train[1].1, 2);
+        assert_eq!(plain.sizes, Size::new(1, 1, 3).into());
         assert_eq!(plain.classes, ["0", "1", "2", "3", "4"]);
         assert!(plain.test.is_none());
 
@@ -315,7 +320,7 @@ mod idx {
         );
         write(dir.path().join("t10k-labels-idx1-ubyte"), &labels(&[5]));
         let opened = open_idx(dir.path()).unwrap();
-        assert_eq!(samples(&opened.test.unwrap())[0].label, 5);
+        assert_eq!(samples(&opened.test.unwrap())[0].1, 5);
         assert_eq!(opened.classes.len(), 6);
 
         write(
@@ -471,14 +476,11 @@ mod folder {
         let dir = two_classes();
         let opened = open_folder(dir.path()).unwrap();
         assert_eq!(opened.classes, ["cat", "dog"]);
-        assert_eq!(opened.size, Size::new(3, 1, 2));
+        assert_eq!(opened.sizes, Size::new(3, 1, 2).into());
         let train = samples(&opened.train);
-        assert_eq!(train[0].image.pixels, Pixels::U8(vec![7, 8, 7, 8, 7, 8]));
-        assert_eq!(
-            train[1].image.pixels,
-            Pixels::U8(vec![255, 0, 0, 0, 0, 255])
-        );
-        assert_eq!((train[0].label, train[1].label), (0, 1));
+        assert_eq!(train[0].0.pixels, Pixels::U8(vec![7, 8, 7, 8, 7, 8]));
+        assert_eq!(train[1].0.pixels, Pixels::U8(vec![255, 0, 0, 0, 0, 255]));
+        assert_eq!((train[0].1, train[1].1), (0, 1));
     }
 
     #[test]
@@ -494,7 +496,7 @@ mod folder {
             size: Size::new(1, 1, 2),
             pixels: Pixels::U8(vec![7, 8]),
         };
-        assert_eq!(samples(&opened.train)[0].image, expected);
+        assert_eq!(samples(&opened.train)[0].0, expected);
     }
 
     #[test]
@@ -508,7 +510,7 @@ mod folder {
         let opened = open_folder(dir.path()).unwrap();
         let test = samples(&opened.test.unwrap());
         assert_eq!(test.len(), 1);
-        assert_eq!(test[0].label, 1);
+        assert_eq!(test[0].1, 1);
 
         png(
             dir.path().join("val/cow/1.png"),
@@ -536,13 +538,24 @@ mod folder {
     }
 
     #[test]
-    fn an_image_of_another_size_is_named() {
+    fn images_may_be_of_any_size() {
         let dir = two_classes();
         let path = dir.path().join("train/dog/2.png");
         image::save_buffer(path, &[0; 2], 1, 2, image::ColorType::L8).unwrap();
+        let opened = open_folder(dir.path()).unwrap();
+        assert_eq!(opened.sizes, Sizes::Any { channels: 3 });
+        let sizes = [0, 1, 2].map(|index| opened.train.get(index).unwrap().image.size());
+        assert_eq!(sizes[1..], [Size::new(3, 1, 2), Size::new(3, 2, 1)]);
+        assert_eq!(samples(&opened.train)[2].0.size, sizes[2]);
+    }
+
+    #[test]
+    fn classes_that_differ_by_case_are_refused() {
+        let dir = two_classes();
+        fs::create_dir(dir.path().join("train/Dog")).unwrap();
         assert_eq!(
             message(open_folder(dir.path()), &dir),
-            "`DIR/train/dog/2.png` has images of another size: expected 3x1x2, found 3x2x1"
+            "classes `Dog` and `dog` in `DIR/train` differ by case alone"
         );
     }
 
@@ -550,10 +563,24 @@ mod folder {
     fn a_file_that_is_no_image_is_named() {
         let dir = two_classes();
         write(dir.path().join("train/dog/2.jpeg"), b"not a picture");
+        write(dir.path().join("train/cat/empty.png"), b"");
+        let opened = open_folder(dir.path()).unwrap();
+        let bad: Vec<String> = opened
+            .bad
+            .into_iter()
+            .map(|bad| message(Err::<(), _>(bad), &dir))
+            .collect();
         assert_eq!(
-            message(open_folder(dir.path()), &dir),
-            "cannot decode image `DIR/train/dog/2.jpeg`"
+            bad,
+            [
+                "cannot decode image `DIR/train/cat/empty.png`",
+                "cannot decode image `DIR/train/dog/2.jpeg`"
+            ]
         );
+        // The others are of one size.
+        assert_eq!(opened.sizes, Size::new(3, 1, 2).into());
+        assert_eq!(opened.train.len(), 4);
+        assert!(opened.train.get(3).is_err());
     }
 
     #[test]
@@ -564,7 +591,7 @@ mod folder {
         write(&path, &bytes[..bytes.len() - 20]);
         let opened = open_folder(dir.path()).unwrap();
         assert_eq!(
-            message(opened.train.get(1), &dir),
+            message(opened.train.get(1).unwrap().image.decode(), &dir),
             "cannot decode image `DIR/train/dog/1.png`"
         );
     }
@@ -613,8 +640,8 @@ mod tensors {
         assert_eq!(opened.classes.len(), 4);
         assert!(opened.test.is_none());
         let samples = samples(&opened.train);
-        assert_eq!(samples[1].image.pixels, Pixels::F32(vec![2.0, 3.0]));
-        assert_eq!((samples[0].label, samples[1].label), (3, 0));
+        assert_eq!(samples[1].0.pixels, Pixels::F32(vec![2.0, 3.0]));
+        assert_eq!((samples[0].1, samples[1].1), (3, 0));
     }
 
     #[test]
@@ -695,12 +722,12 @@ fn digits_need_no_files() {
     let opened = digits();
     assert_eq!(opened.train.len(), 1198);
     assert_eq!(opened.test.unwrap().len(), 599);
-    assert_eq!(opened.size, Size::new(1, 8, 8));
+    assert_eq!(opened.sizes, Size::new(1, 8, 8).into());
 }
 
 /// The type is public so that a program can bring its own images.
 #[test]
 fn own_images_can_be_held_in_memory() {
     let own = InMemory::new(Size::new(1, 1, 1), Pixels::F32(vec![0.5]), vec![0]);
-    assert_eq!(own.get(0).unwrap().image.to_f32(), [0.5]);
+    assert_eq!(own.get(0).unwrap().image.decode().unwrap().to_f32(), [0.5]);
 }

@@ -1,8 +1,9 @@
 //! Numbers with bounds, for `#[serde(deserialize_with)]`: a number out of bounds is refused where it stands.
 
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
 /// A whole number, 1 or more.
@@ -70,6 +71,50 @@ pub(crate) fn probability<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     real(deserializer, "a number from 0 to 1", |x| {
         (0.0..=1.0).contains(&x)
     })
+}
+
+/// A number from 0 to a half.
+pub(crate) fn up_to_half<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    real(deserializer, "a number from 0 to 0.5", |x| {
+        (0.0..=0.5).contains(&x)
+    })
+}
+
+/// Two numbers above 0, up to 1, the larger one last.
+pub(crate) fn rising_shares<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 2], D::Error> {
+    rising(
+        from,
+        "two numbers above 0, up to 1, the larger one last",
+        |x| 0.0 < x && x <= 1.0,
+    )
+}
+
+/// Two numbers above 0, the larger one last.
+pub(crate) fn rising_above_zero<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 2], D::Error> {
+    rising(from, "two numbers above 0, the larger one last", |x| {
+        0.0 < x && x.is_finite()
+    })
+}
+
+/// Two whole numbers, 1 or more, the larger one last.
+pub(crate) fn rising_sides<'de, D: Deserializer<'de>>(from: D) -> Result<[usize; 2], D::Error> {
+    rising(
+        from,
+        "two whole numbers, 1 or more, the larger one last",
+        |side| side >= 1,
+    )
+}
+
+fn rising<'de, T, D>(from: D, words: &str, allowed: fn(T) -> bool) -> Result<[T; 2], D::Error>
+where
+    T: Copy + PartialOrd + Debug + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    let pair = Vec::<T>::deserialize(from)?;
+    match *pair.as_slice() {
+        [low, high] if allowed(low) && allowed(high) && low <= high => Ok([low, high]),
+        _ => Err(Error::custom(format!("expected {words}, found {pair:?}"))),
+    }
 }
 
 fn real<'de, D: Deserializer<'de>>(

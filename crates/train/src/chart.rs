@@ -151,7 +151,9 @@ fn register_sans() {
     });
 }
 
-fn text(size: u32) -> TextStyle<'static> {
+/// How words are written, whatever is drawn.
+pub fn text(size: u32) -> TextStyle<'static> {
+    register_sans();
     TextStyle {
         color: Ink::Text.color().to_backend_color(),
         ..("sans-serif", size).into_font().into()

@@ -54,6 +54,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Download datasets
     Fetch(FetchArgs),
+    /// Measure mean, deviation and principal components of a dataset's training images
+    Stats(StatsArgs),
     /// Write a run's report.html again
     Report(ReportArgs),
     /// Run a paper's table, and set ours beside it
@@ -548,7 +550,30 @@ pub struct CheckArgs {
         reason = "clap would show the documentation of a flattened struct as its own help"
     )]
     pub data: DataArgs,
+    /// Draw training images as the run is to see them, with their classes, into a PNG file
+    #[arg(long, value_name = "FILE")]
+    pub preview: Option<PathBuf>,
     /// How to print the plan
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train stats`.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// Dataset
+    #[arg(value_name = "NAME", required_unless_present = "folder")]
+    pub dataset: Option<String>,
+    /// Folder of images of any size, train/CLASS/*.png and so on, in place of a named dataset
+    #[arg(long, value_name = "DIR", conflicts_with = "dataset")]
+    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+    /// How to print the figures
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }

@@ -61,12 +61,34 @@ fn checkout() -> Option<PathBuf> {
         .map(|root| root.strip_prefix(&here).unwrap_or(root).to_path_buf())
 }
 
+/// What can be done about an image that cannot be read.
+pub const SKIP: &str = "replace or remove the file, or leave such images out and be told which: `on_bad_image = \"skip\"` in the recipe";
+
 /// Opens the dataset of a recipe; one that has a name and is not there yet is fetched.
 ///
 /// # Errors
 ///
 /// With exit code 1, where it cannot be fetched or read.
 pub fn open(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error> {
+    let mut opened = open_with_bad_images(dataset, data_dir)?;
+    if opened.bad.is_empty() {
+        return Ok(opened);
+    }
+    let what = match opened.bad.len() {
+        1 => "an image of the dataset cannot be read".into(),
+        bad => format!("{bad} images of the dataset cannot be read, of which this is the first"),
+    };
+    Err(Error::failure(what)
+        .explained_by(opened.bad.swap_remove(0))
+        .with_hint(SKIP))
+}
+
+/// The same with images that cannot be read among the others.
+///
+/// # Errors
+///
+/// As [`open`], but for those.
+pub fn open_with_bad_images(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error> {
     let opened = match dataset {
         recipe::Dataset::Name(name) => return open_named(name, data_dir),
         recipe::Dataset::Tensors { train, test } => data::open_tensors(train, test.as_deref()),

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use data::random::{self, Purpose};
-use data::{Batch, Image, Loader, Pipeline, Sample, Source, Views};
+use data::{Batch, Image, Loader, Pipeline, Sample, Skipped, Source, Views};
 use models::Model;
 use rayon::prelude::*;
 
@@ -32,6 +32,8 @@ pub struct Prediction {
 pub struct Outcome {
     /// Image by image, in the split's order.
     pub predictions: Vec<Prediction>,
+    /// Images that could not be read, where these are skipped.
+    pub skipped: Vec<Skipped>,
 }
 
 impl Outcome {
@@ -85,15 +87,20 @@ pub fn evaluate_by(
     forward: impl Fn(Tensor<4>) -> Tensor<2>,
 ) -> Result<Outcome, data::Error> {
     let mut predictions = Vec::with_capacity(loader.images());
+    let mut skipped = Vec::new();
     for batch in loader.once() {
-        let batch = batch?;
+        let mut batch = batch?;
+        skipped.append(&mut batch.skipped);
         let scores = rows(forward(images_of(&batch, device)));
         let places = batch.indices.iter().zip(&batch.labels);
         for ((index, label), scores) in places.zip(scores) {
             predictions.push(judge(*index, *label, &softmax(&scores)));
         }
     }
-    Ok(Outcome { predictions })
+    Ok(Outcome {
+        predictions,
+        skipped,
+    })
 }
 
 /// A network, the images that it is evaluated on, and how it looks at them.
@@ -169,6 +176,7 @@ impl Viewer<'_> {
         let look = || {
             let Sample { image, label } = self.source.get(index)?;
             let mut rng = random::stream(SEED, Purpose::View, 0, index as u64);
+            let image = image.decode()?;
             let chosen = self.views.choose(image.size, &mut rng)?;
             let views = self.views.apply(&image, &chosen)?.into_iter();
             let prepared = views.map(|view| self.preprocessing.apply(view, &mut rng));
@@ -333,7 +341,10 @@ mod tests {
             judge(2, 2, &[0.5, 0.3, 0.2]),
             judge(3, 0, &[0.5, 0.3, 0.2]),
         ];
-        let outcome = Outcome { predictions };
+        let outcome = Outcome {
+            predictions,
+            skipped: Vec::new(),
+        };
         assert_eq!((outcome.top(1), outcome.top(2)), (50.0, 75.0));
         assert_eq!(outcome.confusion(3), [[2, 0, 0], [1, 0, 0], [1, 0, 0]]);
         let worst: Vec<usize> = outcome.worst(2).iter().map(|p| p.index).collect();

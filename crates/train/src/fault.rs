@@ -211,7 +211,28 @@ fn example(key: &str) -> Option<&'static str> {
         "validation" => "`validation = { images = 5_000 }`",
         "ema" => "a table `[ema]` with `decay = 0.999`",
         "random_crop" => "`random_crop = { size = 32, padding = 4 }`",
+        "resize" => "`resize = { size = 256, interpolation = \"bilinear\" }`",
+        "center_crop" => "`center_crop = { size = 224 }`",
+        "random_resized_crop" => {
+            "`random_resized_crop = { size = 224, scale = [0.08, 1], ratio = [0.75, 1.3333], interpolation = \"bilinear\" }`"
+        }
+        "scale_jitter" => {
+            "`scale_jitter = { shorter_side = [256, 480], size = 224, interpolation = \"bilinear\" }`"
+        }
         "flip" => "`flip = { probability = 0.5 }`",
+        "mixup" => "`mixup = { alpha = 0.2 }`",
+        "cutmix" => "`cutmix = { alpha = 1.0 }`",
+        "color_jitter" => {
+            "`color_jitter = { brightness = 0.4, contrast = 0.4, saturation = 0.4, hue = 0.1 }`"
+        }
+        "auto_augment" => "`auto_augment = { policy = \"imagenet\" }`",
+        "rand_augment" => {
+            "`rand_augment = { num_ops = 2, magnitude = 9, num_magnitude_bins = 31 }`"
+        }
+        "trivial_augment_wide" => "`trivial_augment_wide = { num_magnitude_bins = 31 }`",
+        "random_erasing" => {
+            "`random_erasing = { probability = 0.25, scale = [0.02, 0.33], ratio = [0.3, 3.3], value = 0 }`"
+        }
         "pca_color" => "`pca_color = { std = 0.1 }`",
         "warm_up" => "`warm_up = { shape = \"linear\", from = 0.01, length = { epochs = 2 } }`",
         _ => return None,

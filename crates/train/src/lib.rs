@@ -33,6 +33,7 @@ pub mod recipe;
 pub mod record;
 pub mod report;
 pub mod schedule;
+mod sheet;
 mod start;
 pub mod streams;
 pub mod suggest;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use data::{OnBadImage, Size, Sizes};
 use models::Initialization;
 use models::parts::is_within;
 use serde::{Deserialize, Serialize};
@@ -32,13 +33,38 @@ pub struct DatasetFacts {
     pub test_images: Option<usize>,
     /// How many classes.
     pub classes: usize,
-    /// Channels, height and width of an image.
-    pub size: [usize; 3],
+    /// Channels, height and width of an image; the channels alone, where images are of any size.
+    #[serde(with = "sizes")]
+    pub size: Sizes,
     /// SHA-256 of what was loaded, in hexadecimal.
     pub fingerprint: String,
     /// Of the training split's colours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Statistics>,
+}
+
+/// As `[3, 32, 32]`, or `[3]`.
+mod sizes {
+    use data::{Size, Sizes};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(sizes: &Sizes, serializer: S) -> Result<S::Ok, S::Error> {
+        match sizes {
+            Sizes::One(size) => [size.channels, size.height, size.width].serialize(serializer),
+            Sizes::Any { channels } => [*channels].serialize(serializer),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Sizes, D::Error> {
+        match *Vec::<usize>::deserialize(deserializer)?.as_slice() {
+            [channels, height, width] => Ok(Size::new(channels, height, width).into()),
+            [channels] => Ok(Sizes::Any { channels }),
+            _ => Err(D::Error::custom(
+                "expected channels, height and width, or channels alone",
+            )),
+        }
+    }
 }
 
 /// Of the training split's colours, pixels in [0, 1].
@@ -114,6 +140,9 @@ pub struct Plan {
     pub shuffle: bool,
     /// Whether a short last batch is left out.
     pub drop_last: bool,
+    /// What is done where an image's file cannot be read.
+    #[serde(default, skip_serializing_if = "stops")]
+    pub on_bad_image: OnBadImage,
     /// How random weights are drawn.
     pub initialization: Initialization,
     /// The largest global norm of the gradient.
@@ -150,6 +179,10 @@ pub struct Plan {
     pub augment: Augment,
     /// What made the plan.
     pub provenance: Provenance,
+}
+
+fn stops(on_bad_image: &OnBadImage) -> bool {
+    *on_bad_image == OnBadImage::Stop
 }
 
 /// The trained weights that a run starts from.
@@ -274,6 +307,7 @@ impl Plan {
             validation_images: facts.train_images - train_images,
             shuffle: recipe.shuffle,
             drop_last: recipe.drop_last,
+            on_bad_image: recipe.on_bad_image,
             initialization: recipe
                 .initialization
                 .filter(|chosen| *chosen != Initialization::Paper)
@@ -566,46 +600,129 @@ fn check_milestones(file: &RecipeFile, at: &[u64]) -> Result<(), Error> {
 }
 
 fn check_augment(file: &RecipeFile, facts: &DatasetFacts) -> Result<(), Error> {
-    let Augment { train, test } = &file.recipe.augment;
+    let Augment { train, test, .. } = &file.recipe.augment;
     for (name, transforms) in [("train", train), ("test", test)] {
         let mut size = facts.size;
+        let mut numbers_from = None;
         for (index, transform) in transforms.iter().enumerate() {
-            size = after(transform, size, facts.size).map_err(|fault| {
-                file.error(
-                    &format!("augment.{name}.{index}.{}", transform.key()),
-                    fault,
-                )
-            })?;
+            let place = format!("augment.{name}.{index}.{}", transform.key());
+            let misplaced = numbers_from.filter(|_| transform.needs_bytes());
+            if let Some(earlier) = misplaced {
+                let fault = format!("changes bytes, which `{earlier}` makes numbers of");
+                let hint = format!("put it before `{earlier}`");
+                return Err(file.error(&place, Fault::invalid(fault).with_hint(hint)));
+            }
+            if transform.makes_numbers() {
+                numbers_from.get_or_insert(transform.key());
+            }
+            size = after(transform, size, facts.size).map_err(|fault| file.error(&place, fault))?;
         }
     }
-    Ok(())
+    if facts.size.one().is_some() {
+        return Ok(());
+    }
+    let unequal = |name: &str, add: &str| {
+        let fault = "the dataset's images are of any size, and the transforms leave them so";
+        let hint = format!("add {add} to `[[augment.{name}]]`");
+        file.error(
+            &format!("augment.{name}"),
+            Fault::invalid(fault).with_hint(hint),
+        )
+    };
+    if seen(train, facts.size).is_none() {
+        let add = "`random_resized_crop = { .. }`, or `scale_jitter = { .. }`";
+        return Err(unequal("train", add));
+    }
+    let is_evaluated = facts.test_images.is_some() || file.recipe.validation.is_some();
+    match test.as_slice() {
+        [Transform::Resize { .. }, Transform::CenterCrop { .. }, ..] => Ok(()),
+        _ if !is_evaluated => Ok(()),
+        _ => Err(unequal(
+            "test",
+            "first `resize = { .. }`, then `center_crop = { .. }`,",
+        )),
+    }
 }
 
-/// The size of an image after a transform, with `whole` the size of the dataset's images.
-fn after(transform: &Transform, size: [usize; 3], whole: [usize; 3]) -> Result<[usize; 3], Fault> {
-    let [channels, height, width] = size;
+/// The size of the images that a network is trained on, by these transforms.
+///
+/// # Errors
+///
+/// With exit code 1, where it is not one, which no plan that was made here allows.
+pub fn input(train: &[Transform], images: Sizes) -> Result<Size, Error> {
+    seen(train, images).ok_or_else(|| {
+        Error::failure("the images of a run are of any size, and its transforms leave them so")
+    })
+}
+
+/// The size of a dataset's images behind transforms that fit them; none where it is not one.
+pub fn seen(transforms: &[Transform], images: Sizes) -> Option<Size> {
+    let after = |size, transform| after(transform, size, images).unwrap_or(size);
+    transforms.iter().fold(images, after).one()
+}
+
+/// The sizes of images after a transform, with `whole` those of the dataset's.
+fn after(transform: &Transform, sizes: Sizes, whole: Sizes) -> Result<Sizes, Fault> {
+    let channels = sizes.channels();
+    let square = |side: usize| Sizes::One(Size::new(channels, side, side));
+    let shorter = |sizes: Sizes| sizes.one().map(|size| size.height.min(size.width));
     match transform {
         Transform::RandomCrop {
             size: side,
             padding,
         } => {
-            let room = padding.saturating_mul(2).saturating_add(height.min(width));
-            if *side > room {
-                let fault = format!(
+            let room = shorter(sizes).map(|side| padding.saturating_mul(2).saturating_add(side));
+            match room.filter(|room| side > room) {
+                Some(room) => Err(Fault::invalid(format!(
                     "expected a size of at most {room}, the padded image's side, found {side}"
-                );
-                return Err(Fault::invalid(fault));
+                ))),
+                None => Ok(square(*side)),
             }
-            Ok([channels, *side, *side])
         }
+        Transform::CenterCrop { size: side } => match shorter(sizes).filter(|room| side > room) {
+            Some(room) => Err(Fault::invalid(format!(
+                "expected a size of at most {room}, the image's side, found {side}"
+            ))),
+            None => Ok(square(*side)),
+        },
+        Transform::Resize {
+            size: side,
+            interpolation,
+        } => {
+            let resize = data::Transform::Resize {
+                height: *side,
+                width: *side,
+                interpolation: *interpolation,
+            };
+            match sizes {
+                Sizes::One(size) => resize.output_size(size).map(Sizes::One),
+                Sizes::Any { .. } => Ok(sizes),
+            }
+            .map_err(|error| Fault::invalid(error.to_string()))
+        }
+        Transform::ScaleJitter {
+            shorter_side: [least, _],
+            size: side,
+            ..
+        } if side > least => Err(Fault::invalid(format!(
+            "expected a size of at most {least}, the least shorter side, found {side}"
+        ))),
+        Transform::ScaleJitter { size: side, .. }
+        | Transform::RandomResizedCrop { size: side, .. } => Ok(square(*side)),
         Transform::PcaColor { .. } if channels != 3 => Err(Fault::invalid(format!(
             "expected images of 3 channels, found {channels}"
         ))),
-        Transform::Normalize(Normalize::PerPixelMean) if size != whole => {
-            let [_, whole_height, whole_width] = whole;
-            let fault =
-                format!("expected {whole_height}x{whole_width} images, found {height}x{width}");
-            Err(Fault::invalid(fault).with_hint("subtract the mean before the crop"))
+        Transform::Normalize(Normalize::PerPixelMean) if whole.one().is_none() => Err(
+            Fault::invalid("the dataset's images are of any size, which have no mean image")
+                .with_hint("use `normalize = \"per-channel\"`"),
+        ),
+        Transform::Normalize(Normalize::PerPixelMean) if sizes != whole => {
+            Err(Fault::invalid(format!(
+                "expected {} images, found {}",
+                by_sides(whole),
+                by_sides(sizes)
+            ))
+            .with_hint("subtract the mean before the crop"))
         }
         Transform::Normalize(Normalize::Values(values)) if values.mean.len() != channels => {
             Err(Fault::invalid(format!(
@@ -613,8 +730,22 @@ fn after(transform: &Transform, size: [usize; 3], whole: [usize; 3]) -> Result<[
                 values.mean.len()
             )))
         }
-        Transform::PcaColor { .. } | Transform::Flip { .. } | Transform::Normalize(_) => Ok(size),
+        Transform::RandAugment {
+            magnitude,
+            num_magnitude_bins,
+            ..
+        } if magnitude >= num_magnitude_bins => Err(Fault::invalid(format!(
+            "expected a magnitude below {num_magnitude_bins}, the number of magnitudes, found {magnitude}"
+        ))),
+        _ => Ok(sizes),
     }
+}
+
+fn by_sides(sizes: Sizes) -> String {
+    sizes.one().map_or_else(
+        || sizes.to_string(),
+        |size| format!("{}x{}", size.height, size.width),
+    )
 }
 
 fn evaluation_notes(recipe: &Recipe, facts: &DatasetFacts) -> Vec<String> {

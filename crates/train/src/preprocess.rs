@@ -1,6 +1,6 @@
 //! From the transforms of a plan to those of the data crate, with all their numbers.
 
-use data::{Interpolation, Opened, Pipeline, Source, Transform, statistics};
+use data::{Interpolation, OnBadImage, Opened, Pipeline, Source, Transform, statistics};
 
 use crate::error::Error;
 use crate::recipe::{self, Normalize};
@@ -25,11 +25,12 @@ impl Preprocessing {
         augment: &recipe::Augment,
         opened: &Opened,
         train: &Source,
+        on_bad_image: OnBadImage,
     ) -> Result<Self, data::Error> {
         let resolve = |transforms: &[recipe::Transform]| {
             let resolved: Result<Vec<Transform>, data::Error> = transforms
                 .iter()
-                .map(|transform| resolve(transform, opened, train))
+                .map(|transform| resolve(transform, opened, train, on_bad_image))
                 .collect();
             resolved.map(Pipeline)
         };
@@ -53,6 +54,29 @@ pub struct Framing {
 }
 
 impl Framing {
+    /// The framing that a pipeline begins with, if it does, and the rest.
+    pub fn split_off(pipeline: Pipeline) -> (Option<Self>, Pipeline) {
+        match pipeline.0.as_slice() {
+            [
+                Transform::Resize {
+                    height: rows,
+                    width: columns,
+                    interpolation,
+                },
+                Transform::CenterCrop { height, width },
+                rest @ ..,
+            ] => {
+                let framing = Self {
+                    resize: [*rows, *columns],
+                    interpolation: *interpolation,
+                    crop: [*height, *width],
+                };
+                (Some(framing), Pipeline(rest.to_vec()))
+            }
+            _ => (None, pipeline),
+        }
+    }
+
     /// The two transforms.
     pub fn transforms(&self) -> [Transform; 2] {
         let ([rows, columns], [height, width]) = (self.resize, self.crop);
@@ -71,12 +95,45 @@ fn resolve(
     transform: &recipe::Transform,
     opened: &Opened,
     train: &Source,
+    on_bad_image: OnBadImage,
 ) -> Result<Transform, data::Error> {
     let published = opened.statistics.as_ref();
     Ok(match transform {
         recipe::Transform::RandomCrop { size, padding } => Transform::RandomCrop {
             size: *size,
             padding: *padding,
+        },
+        recipe::Transform::Resize {
+            size,
+            interpolation,
+        } => Transform::Resize {
+            height: *size,
+            width: *size,
+            interpolation: *interpolation,
+        },
+        recipe::Transform::CenterCrop { size } => Transform::CenterCrop {
+            height: *size,
+            width: *size,
+        },
+        recipe::Transform::RandomResizedCrop {
+            size,
+            scale,
+            ratio,
+            interpolation,
+        } => Transform::RandomResizedCrop {
+            size: *size,
+            scale: scale.map(|share| share as f32),
+            ratio: ratio.map(|ratio| ratio as f32),
+            interpolation: *interpolation,
+        },
+        recipe::Transform::ScaleJitter {
+            shorter_side,
+            size,
+            interpolation,
+        } => Transform::ScaleJitter {
+            shorter_side: *shorter_side,
+            size: *size,
+            interpolation: *interpolation,
         },
         recipe::Transform::Flip { probability } => Transform::Flip {
             probability: *probability as f32,
@@ -85,8 +142,45 @@ fn resolve(
             std: *std as f32,
             pca: match published.and_then(|statistics| statistics.pca) {
                 Some(pca) => pca,
-                None => statistics::pca(train)?,
+                None => statistics::pca(train, on_bad_image)?,
             },
+        },
+        recipe::Transform::ColorJitter {
+            brightness,
+            contrast,
+            saturation,
+            hue,
+        } => Transform::ColorJitter {
+            brightness: *brightness as f32,
+            contrast: *contrast as f32,
+            saturation: *saturation as f32,
+            hue: *hue as f32,
+        },
+        recipe::Transform::AutoAugment { policy } => Transform::AutoAugment { policy: *policy },
+        recipe::Transform::RandAugment {
+            num_ops,
+            magnitude,
+            num_magnitude_bins,
+        } => Transform::RandAugment {
+            num_ops: *num_ops,
+            magnitude: *magnitude,
+            num_magnitude_bins: *num_magnitude_bins,
+        },
+        recipe::Transform::TrivialAugmentWide { num_magnitude_bins } => {
+            Transform::TrivialAugmentWide {
+                num_magnitude_bins: *num_magnitude_bins,
+            }
+        }
+        recipe::Transform::RandomErasing {
+            probability,
+            scale,
+            ratio,
+            value,
+        } => Transform::RandomErasing {
+            probability: *probability as f32,
+            scale: scale.map(|share| share as f32),
+            ratio: ratio.map(|ratio| ratio as f32),
+            value: *value,
         },
         recipe::Transform::Normalize(Normalize::PerChannel) => match published {
             Some(statistics) => Transform::Normalize {
@@ -94,7 +188,7 @@ fn resolve(
                 std: statistics.std.clone(),
             },
             None => {
-                let measured = statistics::channel_mean_std(train)?;
+                let measured = statistics::channel_mean_std(train, on_bad_image)?;
                 Transform::Normalize {
                     mean: measured.mean,
                     std: measured.std,
@@ -102,7 +196,7 @@ fn resolve(
             }
         },
         recipe::Transform::Normalize(Normalize::PerPixelMean) => Transform::SubtractPixelMean {
-            mean: statistics::pixel_mean(train)?,
+            mean: statistics::pixel_mean(train, on_bad_image)?,
         },
         recipe::Transform::Normalize(Normalize::Values(values)) => given(&values.mean, &values.std),
     })

@@ -9,6 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use data::{Fill, Interpolation, OnBadImage, Policy};
 use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::resnet::{BottleneckStride, ShortcutKind};
 use models::{Architecture, ConfigError, Initialization, registry};
@@ -79,6 +80,9 @@ pub struct Recipe {
     /// The largest global norm of the gradient; a longer one is scaled down to it.
     #[serde(default, deserialize_with = "bounds::some_above_zero")]
     pub clip_norm: Option<f64>,
+    /// What is done where an image's file cannot be read.
+    #[serde(default)]
+    pub on_bad_image: OnBadImage,
     /// Images that are held out of training to choose the best checkpoint.
     #[serde(default)]
     pub validation: Option<Validation>,
@@ -419,16 +423,73 @@ impl Default for Evaluation {
     }
 }
 
-/// What is done to each image, in this order.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// What is done to each image, in this order, and to batches of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
+    /// How often an image is in a batch, each time augmented in another way; an epoch sees as many fewer images.
+    #[serde(
+        default = "one",
+        skip_serializing_if = "is_one",
+        deserialize_with = "bounds::positive"
+    )]
+    pub repeated_augmentation: usize,
+    /// What the images of a training batch are mixed by, each batch by one of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mix: Vec<Mix>,
     /// In training.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub train: Vec<Transform>,
     /// In evaluation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<Transform>,
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self {
+            repeated_augmentation: one(),
+            mix: Vec::new(),
+            train: Vec::new(),
+            test: Vec::new(),
+        }
+    }
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
+/// How each image of a batch is mixed with another, and its label with the other's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename = "a table", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Mix {
+    /// Zhang 2017: both are blended.
+    Mixup {
+        /// Of the beta distribution of the share.
+        #[serde(deserialize_with = "bounds::above_zero")]
+        alpha: f64,
+    },
+    /// Yun 2019: a rectangle of the one is pasted into the other.
+    Cutmix {
+        /// Of the beta distribution of the share.
+        #[serde(deserialize_with = "bounds::above_zero")]
+        alpha: f64,
+    },
+}
+
+impl Mix {
+    /// As the data crate has it.
+    pub fn resolved(&self) -> data::Mix {
+        match self {
+            Self::Mixup { alpha } => data::Mix::Mixup {
+                alpha: *alpha as f32,
+            },
+            Self::Cutmix { alpha } => data::Mix::Cutmix {
+                alpha: *alpha as f32,
+            },
+        }
+    }
 }
 
 /// One thing that is done to an image.
@@ -443,6 +504,45 @@ pub enum Transform {
         /// Zeros on each side.
         padding: usize,
     },
+    /// The shorter side becomes `size`.
+    Resize {
+        /// Pixels of the shorter side.
+        #[serde(deserialize_with = "bounds::positive")]
+        size: usize,
+        /// How a pixel follows from those around it.
+        interpolation: Interpolation,
+    },
+    /// The middle of the image.
+    CenterCrop {
+        /// The side of the square.
+        #[serde(deserialize_with = "bounds::positive")]
+        size: usize,
+    },
+    /// Szegedy 2014: a part of random area and shape, scaled to a square.
+    RandomResizedCrop {
+        /// The side of the square.
+        #[serde(deserialize_with = "bounds::positive")]
+        size: usize,
+        /// The least and the largest share of the area.
+        #[serde(deserialize_with = "bounds::rising_shares")]
+        scale: [f64; 2],
+        /// The least and the largest width by height.
+        #[serde(deserialize_with = "bounds::rising_above_zero")]
+        ratio: [f64; 2],
+        /// How a pixel follows from those around it.
+        interpolation: Interpolation,
+    },
+    /// Simonyan and Zisserman 2014: a random square of the image, whose shorter side is drawn.
+    ScaleJitter {
+        /// The least and the largest shorter side.
+        #[serde(deserialize_with = "bounds::rising_sides")]
+        shorter_side: [usize; 2],
+        /// The side of the square.
+        #[serde(deserialize_with = "bounds::positive")]
+        size: usize,
+        /// How a pixel follows from those around it.
+        interpolation: Interpolation,
+    },
     /// Left becomes right.
     Flip {
         /// How often.
@@ -455,20 +555,148 @@ pub enum Transform {
         #[serde(deserialize_with = "bounds::above_zero")]
         std: f64,
     },
+    /// Brightness, contrast, saturation and hue; what is left out stays.
+    ColorJitter {
+        /// How far a factor may be from 1.
+        #[serde(default, deserialize_with = "bounds::zero_or_more")]
+        brightness: f64,
+        /// How far a factor may be from 1.
+        #[serde(default, deserialize_with = "bounds::zero_or_more")]
+        contrast: f64,
+        /// How far a factor may be from 1.
+        #[serde(default, deserialize_with = "bounds::zero_or_more")]
+        saturation: f64,
+        /// A share of the circle of hues.
+        #[serde(default, deserialize_with = "bounds::up_to_half")]
+        hue: f64,
+    },
+    /// Cubuk 2018: a pair of operations that a search found.
+    AutoAugment {
+        /// Of which search.
+        policy: Policy,
+    },
+    /// Cubuk 2019: random operations of one magnitude.
+    RandAugment {
+        /// How many.
+        #[serde(deserialize_with = "bounds::positive")]
+        num_ops: usize,
+        /// How strong, counted from 0.
+        magnitude: usize,
+        /// How many magnitudes there are.
+        #[serde(deserialize_with = "bounds::positive")]
+        num_magnitude_bins: usize,
+    },
+    /// Müller and Hutter 2021: a random operation of random magnitude.
+    TrivialAugmentWide {
+        /// How many magnitudes there are.
+        #[serde(deserialize_with = "bounds::positive")]
+        num_magnitude_bins: usize,
+    },
+    /// Zhong 2017: something else in the place of a rectangle.
+    RandomErasing {
+        /// How often.
+        #[serde(deserialize_with = "bounds::probability")]
+        probability: f64,
+        /// The least and the largest share of the area.
+        #[serde(deserialize_with = "bounds::rising_shares")]
+        scale: [f64; 2],
+        /// The least and the largest height by width.
+        #[serde(deserialize_with = "bounds::rising_above_zero")]
+        ratio: [f64; 2],
+        /// A number, or `"random"`.
+        #[serde(with = "fill")]
+        value: Fill,
+    },
     /// Subtracts a mean, and may divide by a deviation.
     Normalize(Normalize),
 }
 
+/// What erases, as a number or `"random"`.
+mod fill {
+    use std::fmt;
+
+    use data::Fill;
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(fill: &Fill, serializer: S) -> Result<S::Ok, S::Error> {
+        match fill {
+            Fill::Value(value) => serializer.serialize_f64(f64::from(*value)),
+            Fill::Random => serializer.serialize_str("random"),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fill, D::Error> {
+        struct NumberOrWord;
+
+        impl Visitor<'_> for NumberOrWord {
+            type Value = Fill;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number or `\"random\"`")
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Fill, E> {
+                Ok(Fill::Value(value as f32))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Fill, E> {
+                Ok(Fill::Value(value as f32))
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Fill, E> {
+                match word {
+                    "random" => Ok(Fill::Random),
+                    _ => Err(E::unknown_variant(word, &["random"])),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(NumberOrWord)
+    }
+}
+
 impl Transform {
     fn is_random(&self) -> bool {
-        !matches!(self, Transform::Normalize(_))
+        !matches!(
+            self,
+            Transform::Resize { .. } | Transform::CenterCrop { .. } | Transform::Normalize(_)
+        )
+    }
+
+    /// Whether it changes bytes, and nothing else.
+    pub(crate) fn needs_bytes(&self) -> bool {
+        matches!(
+            self,
+            Transform::ColorJitter { .. }
+                | Transform::AutoAugment { .. }
+                | Transform::RandAugment { .. }
+                | Transform::TrivialAugmentWide { .. }
+        )
+    }
+
+    /// Whether an image is of bytes no more behind it.
+    pub(crate) fn makes_numbers(&self) -> bool {
+        matches!(
+            self,
+            Transform::PcaColor { .. } | Transform::RandomErasing { .. } | Transform::Normalize(_)
+        )
     }
 
     pub(crate) fn key(&self) -> &'static str {
         match self {
             Transform::RandomCrop { .. } => "random_crop",
+            Transform::Resize { .. } => "resize",
+            Transform::CenterCrop { .. } => "center_crop",
+            Transform::RandomResizedCrop { .. } => "random_resized_crop",
+            Transform::ScaleJitter { .. } => "scale_jitter",
             Transform::Flip { .. } => "flip",
             Transform::PcaColor { .. } => "pca_color",
+            Transform::ColorJitter { .. } => "color_jitter",
+            Transform::AutoAugment { .. } => "auto_augment",
+            Transform::RandAugment { .. } => "rand_augment",
+            Transform::TrivialAugmentWide { .. } => "trivial_augment_wide",
+            Transform::RandomErasing { .. } => "random_erasing",
             Transform::Normalize(_) => "normalize",
         }
     }
@@ -739,7 +967,7 @@ fn check(recipe: &Recipe, document: &Node) -> Result<(), Fault> {
         Some((index, transform)) => Err(located(
             &format!("augment.test.{index}.{}", transform.key()),
             Fault::invalid("is random, and evaluation is not")
-                .with_hint("move it to `[[augment.train]]`; `[[augment.test]]` takes `normalize`"),
+                .with_hint("move it to `[[augment.train]]`; `[[augment.test]]` takes `resize`, `center_crop` and `normalize`"),
         )),
         None => Ok(()),
     }

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::collections::BTreeSet;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,16 +9,17 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use data::{Batch, Loader, Source};
+use data::{Batch, Loader, Mixed, Skipped, Source};
 use models::routes::Sampling;
 use models::{Model, gradient_checkpointing, noise, parameters};
 
 use crate::checkpoint::{self, Best, State};
+use crate::datasets;
 use crate::error::Error;
 use crate::evaluate::{self, Outcome};
 use crate::files;
-use crate::journal::{self, Diverged, End, Eval, Event, Step};
-use crate::loss;
+use crate::journal::{self, Diverged, End, Eval, Event, Note, Step};
+use crate::loss::{self, Targets};
 use crate::network::{self, Card};
 use crate::optimizer::{self, Gradients};
 use crate::plan::Plan;
@@ -28,6 +30,8 @@ use crate::report::{self, Evaluation};
 pub const MODEL: &str = "model.safetensors";
 /// The name of the split that is held out of the training images.
 pub const VALIDATION: &str = "validation";
+/// The name of the split that is trained on.
+const TRAIN: &str = "train";
 /// The name of the split that nothing is chosen by.
 pub const TEST: &str = "test";
 
@@ -65,6 +69,8 @@ pub struct Trainer<'a> {
     pub record: Record,
     /// Set where the user wants the run to stop.
     pub interrupted: Arc<AtomicBool>,
+    /// Images that could not be read and were told of, by split and place.
+    pub skipped: BTreeSet<(&'static str, usize)>,
 }
 
 /// How a run ended.
@@ -79,7 +85,7 @@ pub enum Ending {
 struct Update {
     /// The loss of its batch.
     loss: Tensor<1>,
-    /// How many of its images were classified right.
+    /// How many of its images were classified right; of a mixed image, as the class with the larger share in its target.
     right: Tensor<1, Int>,
 }
 
@@ -108,6 +114,7 @@ impl Trainer<'_> {
             let batch = batches.next().expect("training batches are endless");
             let batch = batch.map_err(unreadable)?;
             lap.waited(waiting);
+            self.tell_skipped(TRAIN, &batch.skipped)?;
 
             let rate = self
                 .plan
@@ -153,7 +160,7 @@ impl Trainer<'_> {
         let mut told: Option<Update> = None;
         for (index, part) in (0..).zip(micro_batches(batch, self.plan.accumulate)) {
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
-            let labels = loss::labels_of(&part, &device);
+            let targets = Targets::of(&part, &device);
             noise::start(self.plan.seed, self.state.step, index);
             let images = evaluate::images_of(&part, &device);
             let model = &self.state.model;
@@ -164,8 +171,8 @@ impl Trainer<'_> {
                         None => model.forward_train(images),
                     }
                 });
-            let right = count_right(&scores.logits, &labels);
-            let loss = loss::of_scores(scores, &labels, self.plan.loss.label_smoothing);
+            let right = count_right(&scores.logits, targets.main());
+            let loss = loss::of_scores(scores, &targets, self.plan.loss.label_smoothing);
             let mut found = loss.backward();
             let more = parameters::take_gradients(&self.state.model, &mut found);
             gradients = optimizer::accumulate(gradients, more, share);
@@ -273,6 +280,25 @@ impl Trainer<'_> {
         self.record.add(&event).map_err(unwritable)
     }
 
+    /// Notes images that could not be read, each once.
+    fn tell_skipped(&mut self, split: &'static str, skipped: &[Skipped]) -> Result<(), Error> {
+        for Skipped { index, reason } in skipped {
+            if self.skipped.insert((split, *index)) {
+                self.note(format!(
+                    "skipped image {index} of the {split} split: {reason}"
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, text: String) -> Result<(), Error> {
+        let step = self.state.step;
+        self.record
+            .add(&Event::Note(Note { step, text }))
+            .map_err(unwritable)
+    }
+
     /// Evaluates every split. Returns what the network makes of the test split.
     fn evaluate(&mut self) -> Result<Option<Outcome>, Error> {
         let model = self.evaluated_model();
@@ -282,6 +308,7 @@ impl Trainer<'_> {
             let name = split.name;
             let outcome =
                 evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?;
+            self.tell_skipped(name, &outcome.skipped)?;
             let event = Event::Eval(Eval {
                 step: self.state.step,
                 split: name.to_owned(),
@@ -358,6 +385,12 @@ impl Trainer<'_> {
                 .write(&self.folder.join(report::EVALUATION))
                 .map_err(unwritable)?;
         }
+        if !self.skipped.is_empty() {
+            self.note(format!(
+                "{} images could not be read and were skipped",
+                self.skipped.len()
+            ))?;
+        }
         let event = Event::End(End {
             step: self.state.step,
             seconds: started.elapsed().as_secs_f64(),
@@ -385,14 +418,24 @@ fn micro_batches(batch: &Batch, count: usize) -> Vec<Batch> {
                 indices: batch.indices[range.clone()].to_vec(),
                 images: batch.images[range.start * values..range.end * values].to_vec(),
                 size: batch.size,
-                labels: batch.labels[range].to_vec(),
+                labels: batch.labels[range.clone()].to_vec(),
+                mixed: batch.mixed.as_ref().map(|mixed| Mixed {
+                    labels: mixed.labels[range.clone()].to_vec(),
+                    share: mixed.share,
+                }),
+                skipped: Vec::new(),
             }
         })
         .collect()
 }
 
 fn unreadable(error: data::Error) -> Error {
-    Error::failure("cannot read the images").explained_by(error)
+    let is_of_a_file = error.is_of_a_file();
+    let error = Error::failure("cannot read the images").explained_by(error);
+    match is_of_a_file {
+        true => error.with_hint(datasets::SKIP),
+        false => error,
+    }
 }
 
 fn unwritable(error: files::Error) -> Error {

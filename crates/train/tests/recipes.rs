@@ -1,5 +1,6 @@
 //! What bad recipes and bad `--set`s are told, and what good ones become.
 
+use data::Size;
 use models::Initialization;
 use train::configs::{self, ConfigFile};
 use train::error::Error;
@@ -57,7 +58,7 @@ fn cifar10() -> DatasetFacts {
         train_images: 50_000,
         test_images: Some(10_000),
         classes: 10,
-        size: [3, 32, 32],
+        size: Size::new(3, 32, 32).into(),
         fingerprint: "00".repeat(32),
         statistics: None,
     }
@@ -316,7 +317,7 @@ fn recipes_that_do_not_fit_their_dataset_are_refused() {
         format!("{given}\n{}", complaint(plan(set), &given))
     });
     let mut grey = cifar10();
-    grey.size = [1, 32, 32];
+    grey.size = Size::new(1, 32, 32).into();
     let pca = read(&with_line("flip", "pca_color = { std = 0.1 }"), &[]).unwrap();
     let pca = complaint(Plan::new(&pca, &grey, &cpu()), "colour of grey images");
     insta::assert_snapshot!([told.join("\n\n----\n\n"), pca].join("\n\n----\n\n"));
@@ -471,16 +472,16 @@ fn facts(dataset: &Dataset) -> DatasetFacts {
         panic!("a built-in recipe names its dataset, found {dataset:?}")
     };
     let (train_images, test_images, size) = match name.as_str() {
-        "digits" => (1_198, 599, [1, 8, 8]),
-        "mnist" => (60_000, 10_000, [1, 28, 28]),
-        "cifar10" | "cifar100" => (50_000, 10_000, [3, 32, 32]),
+        "digits" => (1_198, 599, Size::new(1, 8, 8)),
+        "mnist" => (60_000, 10_000, Size::new(1, 28, 28)),
+        "cifar10" | "cifar100" => (50_000, 10_000, Size::new(3, 32, 32)),
         other => panic!("add the facts of `{other}`"),
     };
     DatasetFacts {
         name: name.clone(),
         train_images,
         test_images: Some(test_images),
-        size,
+        size: size.into(),
         ..cifar10()
     }
 }

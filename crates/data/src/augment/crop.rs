@@ -2,16 +2,16 @@
 
 use rand::{Rng, RngExt};
 
+use super::resize::check_side;
 use super::{Choice, ensure};
-use crate::{Error, Image, Pixels, Result, Size};
+use crate::{Error, Image, Part, Pixels, Result, Size};
 
 const NAME: &str = "random_crop";
 /// Values beyond any image that is trained on: a larger one is a mistake, and would not fit in memory.
 const MOST: usize = 4096;
 
 pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Size> {
-    let fits = (1..=MOST).contains(&side);
-    ensure(fits, NAME, "size", format_args!("1 to {MOST}"), side)?;
+    check_side(NAME, "size", side)?;
     check_padding(NAME, padding)?;
     if side > size.height + 2 * padding || side > size.width + 2 * padding {
         return Err(Error::CropTooLarge {
@@ -49,10 +49,25 @@ pub(super) fn choose(side: usize, padding: usize, size: Size, rng: &mut impl Rng
 /// The part of size `to` that starts at row `top` and column `left` of the padded image.
 pub(crate) fn apply(image: &Image, to: Size, padding: usize, top: usize, left: usize) -> Image {
     let pixels = match &image.pixels {
-        Pixels::U8(bytes) => Pixels::U8(cut(bytes, image.size, to, padding, top, left)),
-        Pixels::F32(values) => Pixels::F32(cut(values, image.size, to, padding, top, left)),
+        Pixels::U8(bytes) => Pixels::U8(copy(bytes, image.size, to, padding, top, left)),
+        Pixels::F32(values) => Pixels::F32(copy(values, image.size, to, padding, top, left)),
     };
     Image { size: to, pixels }
+}
+
+/// The square of `side` at row `top` and column `left`.
+pub(super) const fn square(side: usize, top: usize, left: usize) -> Part {
+    Part {
+        top,
+        left,
+        height: side,
+        width: side,
+    }
+}
+
+/// A part of the image.
+pub(crate) fn cut(image: &Image, part: Part) -> Image {
+    apply(image, part.size(image.size), 0, part.top, part.left)
 }
 
 pub(super) fn middle_size(height: usize, width: usize, size: Size) -> Result<Size> {
@@ -67,17 +82,14 @@ pub(super) fn middle_size(height: usize, width: usize, size: Size) -> Result<Siz
     Ok(to)
 }
 
-/// The middle of size `to`.
-pub(super) fn middle(image: &Image, to: Size) -> Image {
-    let start = |whole: usize, part: usize| half(whole - part);
-    let (height, width) = (image.size.height, image.size.width);
-    apply(
-        image,
-        to,
-        0,
-        start(height, to.height),
-        start(width, to.width),
-    )
+/// The middle of size `to` of an image of `size`.
+pub(super) fn middle(size: Size, to: Size) -> Part {
+    Part {
+        top: half(size.height - to.height),
+        left: half(size.width - to.width),
+        height: to.height,
+        width: to.width,
+    }
 }
 
 /// Half of `number`, rounded to the even neighbour as Python's `round` does, by which torchvision places the middle.
@@ -86,7 +98,7 @@ pub(crate) fn half(number: usize) -> usize {
     down + number % 2 * (down % 2)
 }
 
-fn cut<T: Copy + Default>(
+fn copy<T: Copy + Default>(
     pixels: &[T],
     from: Size,
     to: Size,

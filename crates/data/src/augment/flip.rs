@@ -5,10 +5,10 @@ use rand::{Rng, RngExt};
 use super::{Choice, ensure};
 use crate::{Image, Pixels, Result};
 
-pub(super) fn check(probability: f32) -> Result<()> {
+pub(super) fn check(transform: &'static str, probability: f32) -> Result<()> {
     ensure(
         (0.0..=1.0).contains(&probability),
-        "flip",
+        transform,
         "probability",
         "0 to 1",
         probability,

@@ -5,17 +5,24 @@
 
 mod color;
 pub(crate) mod crop;
+mod erase;
 pub(crate) mod flip;
 mod normalize;
-mod resize;
+mod operations;
+mod policy;
+mod random_resized_crop;
+pub(crate) mod resize;
+mod scale_jitter;
 
 use std::fmt;
 
+pub use operations::Operation;
+pub use policy::Policy;
 use rand::Rng;
 pub use resize::Interpolation;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Image, Pca, Result, Size};
+use crate::{Error, Image, Part, Pca, Result, Size, Stored};
 
 /// A transform with all its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +53,33 @@ pub enum Transform {
         /// Zeros added on each side.
         padding: usize,
     },
+    /// Cuts a part of random area and shape at a random place, and scales it to a square; torchvision's `RandomResizedCrop`.
+    ///
+    /// Szegedy et al. 2014 (GoogLeNet), section 6: the part has an area "distributed evenly between 8 % and 100 %", and an
+    /// aspect ratio "chosen randomly between 3/4 and 4/3", evenly in its logarithm. Where ten draws do not fit the image,
+    /// the part is the middle, of the nearest ratio that fits.
+    RandomResizedCrop {
+        /// Side of the square.
+        size: usize,
+        /// The least and the largest share of the image's area.
+        scale: [f32; 2],
+        /// The least and the largest ratio of width to height.
+        ratio: [f32; 2],
+        /// How a pixel follows from those around it.
+        interpolation: Interpolation,
+    },
+    /// Scales the image so that its shorter side is of random length, then cuts a square of `size` at a random place.
+    ///
+    /// Simonyan and Zisserman 2014 (VGG), section 3.1: a side from 256 to 512, and 224x224; He et al. 2015, section 3.4: a
+    /// side from 256 to 480. torchvision's `RandomShortestSize` and `RandomCrop`.
+    ScaleJitter {
+        /// The least and the largest side, all whole numbers between being equally likely.
+        shorter_side: [usize; 2],
+        /// Side of the square.
+        size: usize,
+        /// How a pixel follows from those around it.
+        interpolation: Interpolation,
+    },
     /// Mirrors the image left to right.
     Flip {
         /// How often, from 0 to 1.
@@ -64,6 +98,58 @@ pub enum Transform {
         #[serde(flatten)]
         pca: Pca,
     },
+    /// Changes brightness, contrast, saturation and hue, in random order; torchvision's `ColorJitter`.
+    ///
+    /// The first three are factors, each drawn evenly from 1 less its strength, but not below 0, to 1 and its strength;
+    /// the hue is turned by up to `hue` of its circle, either way.
+    ColorJitter {
+        /// Strength.
+        brightness: f32,
+        /// Strength.
+        contrast: f32,
+        /// Strength.
+        saturation: f32,
+        /// From 0 to 0.5.
+        hue: f32,
+    },
+    /// One of 25 pairs of operations that a search found; torchvision's `AutoAugment`.
+    ///
+    /// Cubuk, Zoph, Mané, Vasudevan, Le 2018, arXiv:1805.09501, Tables 7 and 9. What comes in from outside is black.
+    AutoAugment {
+        /// Of which search.
+        policy: Policy,
+    },
+    /// `num_ops` random operations of one magnitude; torchvision's `RandAugment`.
+    ///
+    /// Cubuk, Zoph, Shlens, Le 2019, arXiv:1909.13719.
+    RandAugment {
+        /// How many, one after the other.
+        num_ops: usize,
+        /// How strong, counted from 0.
+        magnitude: usize,
+        /// How many magnitudes there are; 31 in torchvision.
+        num_magnitude_bins: usize,
+    },
+    /// One random operation of random magnitude; torchvision's `TrivialAugmentWide`.
+    ///
+    /// Müller and Hutter 2021, arXiv:2103.10158, the wide space of Table 6.
+    TrivialAugmentWide {
+        /// How many magnitudes there are; 31 in torchvision.
+        num_magnitude_bins: usize,
+    },
+    /// Puts something else in the place of a random rectangle; torchvision's `RandomErasing`.
+    ///
+    /// Zhong, Zheng, Kang, Li, Yang 2017, arXiv:1708.04896, algorithm 1. Bytes become numbers, divided by 255.
+    RandomErasing {
+        /// How often, from 0 to 1.
+        probability: f32,
+        /// The least and the largest share of the image's area.
+        scale: [f32; 2],
+        /// The least and the largest ratio of height to width.
+        ratio: [f32; 2],
+        /// What is put there.
+        value: Fill,
+    },
     /// Subtracts the mean of each channel and divides by its standard deviation.
     Normalize {
         /// A value a channel.
@@ -78,8 +164,27 @@ pub enum Transform {
     },
 }
 
+/// What takes the place of an erased part.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    /// One value.
+    Value(f32),
+    /// Values of a standard normal distribution; timm's `pixel` mode.
+    Random,
+}
+
+impl fmt::Display for Fill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(value) => write!(f, "{value}"),
+            Self::Random => f.write_str("random"),
+        }
+    }
+}
+
 /// What a transform has drawn for one image.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
     /// The transform has nothing to choose.
     Fixed,
@@ -90,10 +195,30 @@ pub enum Choice {
         /// Column of its left edge.
         left: usize,
     },
+    /// What is cut out.
+    Part(Part),
+    /// How far to scale, and where the crop starts then.
+    Scale {
+        /// The shorter side of the scaled image.
+        side: usize,
+        /// Row of the crop's upper edge.
+        top: usize,
+        /// Column of its left edge.
+        left: usize,
+    },
     /// Whether to mirror.
     Flip(bool),
     /// What to add to red, green and blue.
     Color([f32; 3]),
+    /// What to do one after the other, each with its magnitude.
+    Operations(Vec<(Operation, f32)>),
+    /// What to erase.
+    Erase {
+        /// Where, if anywhere.
+        part: Option<Part>,
+        /// Keys the values that are put there, where they are random.
+        noise: u64,
+    },
 }
 
 impl Transform {
@@ -103,8 +228,15 @@ impl Transform {
             Transform::Resize { .. } => "resize",
             Transform::CenterCrop { .. } => "center_crop",
             Transform::RandomCrop { .. } => "random_crop",
+            Transform::RandomResizedCrop { .. } => random_resized_crop::NAME,
+            Transform::ScaleJitter { .. } => scale_jitter::NAME,
             Transform::Flip { .. } => "flip",
             Transform::PcaColor { .. } => "pca_color",
+            Transform::ColorJitter { .. } => "color_jitter",
+            Transform::AutoAugment { .. } => "auto_augment",
+            Transform::RandAugment { .. } => "rand_augment",
+            Transform::TrivialAugmentWide { .. } => "trivial_augment_wide",
+            Transform::RandomErasing { .. } => erase::NAME,
             Transform::Normalize { .. } => "normalize",
             Transform::SubtractPixelMean { .. } => "subtract_pixel_mean",
         }
@@ -119,8 +251,44 @@ impl Transform {
                 size: side,
                 padding,
             } => crop::output_size(*side, *padding, size),
-            Transform::Flip { probability } => flip::check(*probability).map(|()| size),
+            Transform::RandomResizedCrop {
+                size: side,
+                scale,
+                ratio,
+                ..
+            } => random_resized_crop::output_size(*side, *scale, *ratio, size),
+            Transform::ScaleJitter {
+                shorter_side,
+                size: side,
+                ..
+            } => scale_jitter::output_size(*shorter_side, *side, size),
+            Transform::Flip { probability } => {
+                flip::check(self.name(), *probability).map(|()| size)
+            }
             Transform::PcaColor { std, pca } => color::check(*std, pca, size).map(|()| size),
+            Transform::ColorJitter {
+                brightness,
+                contrast,
+                saturation,
+                hue,
+            } => policy::check_jitter([*brightness, *contrast, *saturation], *hue).map(|()| size),
+            Transform::AutoAugment { .. } => Ok(size),
+            Transform::RandAugment {
+                num_ops,
+                magnitude,
+                num_magnitude_bins,
+            } => {
+                policy::check_rand_augment(*num_ops, *magnitude, *num_magnitude_bins).map(|()| size)
+            }
+            Transform::TrivialAugmentWide { num_magnitude_bins } => {
+                policy::check_bins(self.name(), *num_magnitude_bins).map(|()| size)
+            }
+            Transform::RandomErasing {
+                probability,
+                scale,
+                ratio,
+                ..
+            } => erase::check(*probability, *scale, *ratio).map(|()| size),
             Transform::Normalize { mean, std } => {
                 normalize::check_channels(mean, std, size).map(|()| size)
             }
@@ -131,14 +299,53 @@ impl Transform {
     }
 
     /// Draws what to do to one image of `size`.
+    ///
+    /// # Panics
+    ///
+    /// Where the transform cannot be used on it, of which [`Transform::output_size`] makes an error.
     pub fn choose(&self, size: Size, rng: &mut impl Rng) -> Choice {
+        // Once for all generators: inlined into every draw of every transform, one takes minutes to compile.
+        self.draw(size, rng)
+    }
+
+    fn draw(&self, size: Size, mut rng: &mut dyn Rng) -> Choice {
+        let rng = &mut rng;
         match self {
             Transform::RandomCrop {
                 size: side,
                 padding,
             } => crop::choose(*side, *padding, size, rng),
+            Transform::RandomResizedCrop { scale, ratio, .. } => {
+                random_resized_crop::choose(*scale, *ratio, size, rng)
+            }
+            Transform::ScaleJitter {
+                shorter_side,
+                size: side,
+                ..
+            } => scale_jitter::choose(*shorter_side, *side, size, rng),
             Transform::Flip { probability } => flip::choose(*probability, rng),
             Transform::PcaColor { std, pca } => color::choose(*std, pca, rng),
+            Transform::ColorJitter {
+                brightness,
+                contrast,
+                saturation,
+                hue,
+            } => policy::color_jitter([*brightness, *contrast, *saturation], *hue, rng),
+            Transform::AutoAugment { policy } => policy::auto_augment(*policy, size, rng),
+            Transform::RandAugment {
+                num_ops,
+                magnitude,
+                num_magnitude_bins,
+            } => policy::rand_augment(*num_ops, *magnitude, *num_magnitude_bins, size, rng),
+            Transform::TrivialAugmentWide { num_magnitude_bins } => {
+                policy::trivial_augment_wide(*num_magnitude_bins, rng)
+            }
+            Transform::RandomErasing {
+                probability,
+                scale,
+                ratio,
+                ..
+            } => erase::choose(*probability, *scale, *ratio, size, rng),
             Transform::Resize { .. }
             | Transform::CenterCrop { .. }
             | Transform::Normalize { .. }
@@ -146,9 +353,11 @@ impl Transform {
         }
     }
 
-    /// Does to `image` what was chosen.
-    pub fn apply(&self, image: Image, choice: &Choice) -> Result<Image> {
-        match (self, *choice) {
+    /// Does to `image` what was chosen; of one that is not decoded yet, only what is wanted is decoded.
+    pub fn apply(&self, image: impl Into<Stored>, choice: &Choice) -> Result<Image> {
+        let image = image.into();
+        let size = image.size();
+        match (self, choice.clone()) {
             (
                 Transform::Resize {
                     height,
@@ -157,12 +366,12 @@ impl Transform {
                 },
                 Choice::Fixed,
             ) => {
-                let to = resize::output_size(*height, *width, image.size)?;
-                Ok(resize::apply(&image, to, *interpolation))
+                let to = resize::output_size(*height, *width, size)?;
+                image.scaled(Part::whole(size), [to.height, to.width], *interpolation)
             }
             (Transform::CenterCrop { height, width }, Choice::Fixed) => {
-                let to = crop::middle_size(*height, *width, image.size)?;
-                Ok(crop::middle(&image, to))
+                let to = crop::middle_size(*height, *width, size)?;
+                image.cut(crop::middle(size, to))
             }
             (
                 Transform::RandomCrop {
@@ -171,21 +380,70 @@ impl Transform {
                 },
                 Choice::Crop { top, left },
             ) => {
-                let to = crop::output_size(*side, *padding, image.size)?;
-                let fits = top + to.height <= image.size.height + 2 * padding
-                    && left + to.width <= image.size.width + 2 * padding;
-                if !fits {
+                let to = crop::output_size(*side, *padding, size)?;
+                let fits = top + to.height <= size.height + 2 * padding
+                    && left + to.width <= size.width + 2 * padding;
+                match fits {
+                    true if *padding == 0 => image.cut(crop::square(*side, top, left)),
+                    true => Ok(crop::apply(&image.decode()?, to, *padding, top, left)),
+                    false => Err(self.foreign(choice)),
+                }
+            }
+            (
+                Transform::RandomResizedCrop {
+                    size: side,
+                    interpolation,
+                    ..
+                },
+                Choice::Part(part),
+            ) if part.fits(size) => image.sampled(part, [*side; 2], *interpolation),
+            (
+                Transform::ScaleJitter {
+                    size: crop,
+                    interpolation,
+                    ..
+                },
+                Choice::Scale { side, top, left },
+            ) => {
+                let to = resize::output_size(side, side, size)?;
+                let part = crop::square(*crop, top, left);
+                if !part.fits(to) {
                     return Err(self.foreign(choice));
                 }
-                Ok(crop::apply(&image, to, *padding, top, left))
+                let scaled =
+                    image.sampled(Part::whole(size), [to.height, to.width], *interpolation)?;
+                Ok(crop::cut(&scaled, part))
             }
-            (Transform::Flip { .. }, Choice::Flip(mirror)) => Ok(flip::apply(image, mirror)),
-            (Transform::PcaColor { .. }, Choice::Color(shift)) => color::apply(image, shift),
+            (Transform::Flip { .. }, Choice::Flip(mirror)) => {
+                Ok(flip::apply(image.decode()?, mirror))
+            }
+            (Transform::PcaColor { .. }, Choice::Color(shift)) => {
+                color::apply(image.decode()?, shift)
+            }
+            (
+                Transform::ColorJitter { .. }
+                | Transform::AutoAugment { .. }
+                | Transform::RandAugment { .. }
+                | Transform::TrivialAugmentWide { .. },
+                Choice::Operations(chosen),
+            ) => chosen
+                .into_iter()
+                .try_fold(image.decode()?, |image, (operation, magnitude)| {
+                    operations::apply(self.name(), image, operation, magnitude)
+                }),
+            (Transform::RandomErasing { .. }, Choice::Erase { part: None, .. }) => image.decode(),
+            (
+                Transform::RandomErasing { value, .. },
+                Choice::Erase {
+                    part: Some(part),
+                    noise,
+                },
+            ) if part.fits(size) => Ok(erase::apply(image.decode()?, part, *value, noise)),
             (Transform::Normalize { mean, std }, Choice::Fixed) => {
-                normalize::apply_channels(image, mean, std)
+                normalize::apply_channels(image.decode()?, mean, std)
             }
             (Transform::SubtractPixelMean { mean }, Choice::Fixed) => {
-                normalize::apply_pixels(image, mean)
+                normalize::apply_pixels(image.decode()?, mean)
             }
             _ => Err(self.foreign(choice)),
         }
@@ -213,8 +471,49 @@ impl fmt::Display for Transform {
             Transform::RandomCrop { size, padding } => {
                 write!(f, "{name} {size}x{size} padding {padding}")
             }
+            Transform::RandomResizedCrop {
+                size,
+                scale: [least, most],
+                ratio: [narrow, wide],
+                interpolation,
+            } => write!(
+                f,
+                "{name} {size}x{size} scale {least} to {most} ratio {narrow} to {wide} {interpolation}"
+            ),
+            Transform::ScaleJitter {
+                shorter_side: [least, most],
+                size,
+                interpolation,
+            } => write!(
+                f,
+                "{name} {least} to {most} {interpolation}, crop {size}x{size}"
+            ),
             Transform::Flip { probability } => write!(f, "{name} {probability}"),
             Transform::PcaColor { std, .. } => write!(f, "{name} std {std}"),
+            Transform::ColorJitter {
+                brightness,
+                contrast,
+                saturation,
+                hue,
+            } => write!(
+                f,
+                "{name} brightness {brightness} contrast {contrast} saturation {saturation} hue {hue}"
+            ),
+            Transform::AutoAugment { policy } => write!(f, "{name} {policy}"),
+            Transform::RandAugment {
+                num_ops,
+                magnitude,
+                num_magnitude_bins,
+            } => write!(
+                f,
+                "{name} {num_ops} of magnitude {magnitude} of {num_magnitude_bins}"
+            ),
+            Transform::TrivialAugmentWide { num_magnitude_bins } => {
+                write!(f, "{name} of {num_magnitude_bins} magnitudes")
+            }
+            Transform::RandomErasing {
+                probability, value, ..
+            } => write!(f, "{name} {probability} by {value}"),
             Transform::Normalize { mean, std } => write!(f, "{name} mean {mean:?} std {std:?}"),
             Transform::SubtractPixelMean { .. } => f.write_str(name),
         }
@@ -235,11 +534,12 @@ impl Pipeline {
     }
 
     /// Chooses and applies each transform in turn.
-    pub fn apply(&self, image: Image, rng: &mut impl Rng) -> Result<Image> {
-        self.0.iter().try_fold(image, |image, transform| {
-            let choice = transform.choose(image.size, rng);
-            transform.apply(image, &choice)
-        })
+    pub fn apply(&self, image: impl Into<Stored>, rng: &mut impl Rng) -> Result<Image> {
+        let transformed = self.0.iter().try_fold(image.into(), |image, transform| {
+            let choice = transform.choose(image.size(), rng);
+            Ok(Stored::Decoded(transform.apply(image, &choice)?))
+        });
+        transformed?.decode()
     }
 }
 
@@ -256,7 +556,7 @@ impl fmt::Display for Pipeline {
 }
 
 /// [`Error::TransformValue`], unless `holds`.
-fn ensure(
+pub(crate) fn ensure(
     holds: bool,
     transform: &'static str,
     key: &'static str,
@@ -482,6 +782,138 @@ mod tests {
         }
     }
 
+    /// Every transform of bytes that draws something.
+    fn random_transforms() -> Vec<Transform> {
+        let interpolation = Interpolation::Bilinear;
+        vec![
+            Transform::RandomResizedCrop {
+                size: 5,
+                scale: [0.08, 1.0],
+                ratio: [0.75, 4.0 / 3.0],
+                interpolation,
+            },
+            Transform::ScaleJitter {
+                shorter_side: [6, 9],
+                size: 6,
+                interpolation,
+            },
+            Transform::ColorJitter {
+                brightness: 0.4,
+                contrast: 1.5,
+                saturation: 0.4,
+                hue: 0.5,
+            },
+            Transform::AutoAugment {
+                policy: Policy::Imagenet,
+            },
+            Transform::AutoAugment {
+                policy: Policy::Cifar10,
+            },
+            Transform::RandAugment {
+                num_ops: 3,
+                magnitude: 30,
+                num_magnitude_bins: 31,
+            },
+            Transform::TrivialAugmentWide {
+                num_magnitude_bins: 31,
+            },
+            Transform::RandomErasing {
+                probability: 0.5,
+                scale: [0.02, 0.9],
+                ratio: [0.3, 3.3],
+                value: Fill::Random,
+            },
+        ]
+    }
+
+    proptest! {
+        /// Whatever is chosen can be applied to images of any size, and gives the size that was promised.
+        #[test]
+        fn what_is_drawn_fits(grey: bool, height in 1..24_usize, width in 1..24_usize, seed: u64) {
+            let size = Size::new(if grey { 1 } else { 3 }, height, width);
+            let pixels = (0..size.values()).map(|at| (at * 89 % 256) as u8).collect();
+            let image = Image { size, pixels: Pixels::U8(pixels) };
+            for transform in random_transforms() {
+                let promised = transform.output_size(size).unwrap();
+                let choice = transform.choose(size, &mut rng(seed));
+                let transformed = transform.apply(image.clone(), &choice).unwrap();
+                prop_assert_eq!(transformed.size, promised);
+                prop_assert_eq!(transformed.pixels.len(), promised.values());
+            }
+        }
+    }
+
+    /// Up to half of the image's area, almost every draw fits, so that the mean area is that of the range.
+    #[test]
+    fn random_resized_crops_have_the_areas_and_ratios_asked_for() {
+        let size = Size::new(3, 300, 400);
+        let crop = Transform::RandomResizedCrop {
+            size: 224,
+            scale: [0.08, 0.5],
+            ratio: [0.75, 4.0 / 3.0],
+            interpolation: Interpolation::Bilinear,
+        };
+        let parts: Vec<Part> = (0..4_000)
+            .map(|index| match crop.choose(size, &mut rng(index)) {
+                Choice::Part(part) => part,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let mean = |of: &dyn Fn(&Part) -> f64| parts.iter().map(of).sum::<f64>() / 4_000.0;
+        let area = mean(&|part| (part.height * part.width) as f64 / 120_000.0);
+        assert!((area - 0.29).abs() < 0.01, "{area}");
+        let ratio = mean(&|part| (part.width as f64 / part.height as f64).ln());
+        assert!(ratio.abs() < 0.02, "{ratio}");
+        let middle = mean(&|part| part.left as f64 / (400 - part.width) as f64);
+        assert!((middle - 0.5).abs() < 0.02, "{middle}");
+    }
+
+    /// torchvision 0.29: no draw of these ranges fits, and the middle of `RandomResizedCrop.make_params` is taken.
+    #[test]
+    fn where_no_part_fits_it_is_the_middle() {
+        let crop = |ratio| Transform::RandomResizedCrop {
+            size: 4,
+            scale: [1.0, 1.0],
+            ratio,
+            interpolation: Interpolation::Bilinear,
+        };
+        let part = |top, left, height, width| {
+            Choice::Part(Part {
+                top,
+                left,
+                height,
+                width,
+            })
+        };
+        let wide = Size::new(3, 10, 100);
+        assert_eq!(
+            crop([0.75, 1.5]).choose(wide, &mut rng(0)),
+            part(0, 42, 10, 15)
+        );
+        let narrow = Size::new(3, 100, 10);
+        assert_eq!(
+            crop([0.75, 1.5]).choose(narrow, &mut rng(0)),
+            part(43, 0, 13, 10)
+        );
+    }
+
+    #[test]
+    fn what_changes_bytes_refuses_numbers() {
+        let numbers = Image {
+            size: Size::new(1, 1, 1),
+            pixels: Pixels::F32(vec![0.5]),
+        };
+        let jitter = Transform::TrivialAugmentWide {
+            num_magnitude_bins: 31,
+        };
+        let choice = jitter.choose(numbers.size, &mut rng(0));
+        let error = jitter.apply(numbers, &choice).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`trivial_augment_wide` needs images of bytes"
+        );
+    }
+
     #[test]
     fn values_out_of_range_are_refused() {
         let pca = Pca {
@@ -518,6 +950,54 @@ mod tests {
                     padding: 1,
                 },
                 "`random_crop` of 5x5 does not fit an image of 1x2x2 padded by 1",
+            ),
+            (
+                color,
+                Transform::RandomResizedCrop {
+                    size: 2,
+                    scale: [0.5, 1.5],
+                    ratio: [0.75, 1.5],
+                    interpolation: Interpolation::Bilinear,
+                },
+                "`scale` of `random_resized_crop` is out of range: expected two numbers above 0, up to 1, the larger one last, found [0.5, 1.5]",
+            ),
+            (
+                color,
+                Transform::RandomResizedCrop {
+                    size: 2,
+                    scale: [0.5, 1.0],
+                    ratio: [1.5, 0.75],
+                    interpolation: Interpolation::Bilinear,
+                },
+                "`ratio` of `random_resized_crop` is out of range: expected two numbers above 0, the larger one last, found [1.5, 0.75]",
+            ),
+            (
+                color,
+                Transform::ScaleJitter {
+                    shorter_side: [256, 480],
+                    size: 288,
+                    interpolation: Interpolation::Bilinear,
+                },
+                "`shorter_side` of `scale_jitter` is out of range: expected two numbers, 288 or more, the larger one last, found [256, 480]",
+            ),
+            (
+                color,
+                Transform::ColorJitter {
+                    brightness: 0.0,
+                    contrast: 0.0,
+                    saturation: 0.0,
+                    hue: 0.6,
+                },
+                "`hue` of `color_jitter` is out of range: expected 0 to 0.5, found 0.6",
+            ),
+            (
+                color,
+                Transform::RandAugment {
+                    num_ops: 2,
+                    magnitude: 31,
+                    num_magnitude_bins: 31,
+                },
+                "`magnitude` of `rand_augment` is out of range: expected 0 to 30, found 31",
             ),
             (
                 grey,

@@ -8,7 +8,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use super::{Splits, archive_names, check_length, find_archive, incomplete, missing, read_error};
-use crate::{Error, InMemory, Manifest, Pixels, Result, Split};
+use crate::{Error, InMemory, Manifest, Pixels, Result, Size, Split};
 
 /// Bytes of labels in a record of CIFAR-10: its class.
 pub(crate) const CIFAR10_LABELS: usize = 1;
@@ -21,9 +21,10 @@ const BUFFER: usize = 1 << 20;
 ///
 /// A record is `label_bytes` labels, the last of which is the class, and the pixels.
 pub(crate) fn open(manifest: &Manifest, data_dir: &Path, label_bytes: usize) -> Result<Splits> {
+    let size = manifest.one_size()?;
     let format = Format {
         label_bytes,
-        values: manifest.size.values(),
+        values: size.values(),
         classes: manifest.classes.len(),
     };
     let folder = data_dir.join(&manifest.folder);
@@ -36,9 +37,9 @@ pub(crate) fn open(manifest: &Manifest, data_dir: &Path, label_bytes: usize) -> 
 
     let train_split = manifest.split("train")?;
     let test_split = manifest.splits.get("test");
-    let mut train = Images::unread(manifest, train_split)?;
+    let mut train = Images::unread(manifest, train_split, format.values)?;
     let mut test = test_split
-        .map(|split| Images::unread(manifest, split))
+        .map(|split| Images::unread(manifest, split, format.values))
         .transpose()?;
 
     let mut parts = train.parts(train_split, format.values);
@@ -54,8 +55,8 @@ pub(crate) fn open(manifest: &Manifest, data_dir: &Path, label_bytes: usize) -> 
             .map_err(incomplete(manifest))?,
     }
     Ok(Splits {
-        train: train.into_dataset(manifest),
-        test: test.map(|test| test.into_dataset(manifest)),
+        train: train.into_dataset(size),
+        test: test.map(|test| test.into_dataset(size)),
     })
 }
 
@@ -66,7 +67,7 @@ struct Images {
 }
 
 impl Images {
-    fn unread(manifest: &Manifest, split: &Split) -> Result<Self> {
+    fn unread(manifest: &Manifest, split: &Split, values: usize) -> Result<Self> {
         if split.count == 0
             || split.files.is_empty()
             || !split.count.is_multiple_of(split.files.len())
@@ -81,7 +82,7 @@ impl Images {
             });
         }
         Ok(Self {
-            pixels: vec![0; split.count * manifest.size.values()],
+            pixels: vec![0; split.count * values],
             labels: vec![0; split.count],
         })
     }
@@ -102,8 +103,8 @@ impl Images {
             .collect()
     }
 
-    fn into_dataset(self, manifest: &Manifest) -> InMemory {
-        InMemory::new(manifest.size, Pixels::U8(self.pixels), self.labels)
+    fn into_dataset(self, size: Size) -> InMemory {
+        InMemory::new(size, Pixels::U8(self.pixels), self.labels)
     }
 }
 

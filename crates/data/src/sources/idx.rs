@@ -76,7 +76,7 @@ struct ReadSplit {
 
 impl ReadSplit {
     fn check(&self, manifest: &Manifest, count: usize) -> Result<()> {
-        self.check_size(manifest.size)?;
+        self.check_size(manifest.one_size()?)?;
         let found = self.images.labels().len();
         if found != count {
             return Err(Error::ImageCount {

@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::run::check_declared;
-use super::{cores, print_json};
+use super::run::{self, check_declared};
+use super::{cores, data_dir, preview, print_json};
 use crate::cli::{CheckArgs, Format};
 use crate::datasets;
 use crate::error::Error;
 use crate::plan::Circumstances;
-use crate::recipe::{Dataset, RecipeFile, Transform};
+use crate::recipe::{Augment, Dataset, RecipeFile, Transform};
 use crate::start;
-use crate::streams::print_line;
+use crate::streams::{print_line, say};
 
 #[derive(Serialize)]
 struct Checked {
@@ -19,6 +19,7 @@ struct Checked {
     dataset: String,
     batch: usize,
     length: String,
+    augment: Augment,
     pca: Option<data::Pca>,
 }
 
@@ -36,6 +37,11 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
         init_sha256: String::new(),
     };
     check_declared(&file, &architecture, &here)?;
+    if let Some(path) = &arguments.preview {
+        let opened = run::open(&file, &data_dir(&arguments.data))?;
+        preview::write(&file, &opened, &here, path)?;
+        say(format_args!("preview {}", path.display()));
+    }
     let recipe = &file.recipe;
     let checked = Checked {
         recipe: file.shown().to_owned(),
@@ -43,6 +49,7 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
         dataset: recipe.dataset.title(),
         batch: recipe.batch,
         length: recipe.length.to_string(),
+        augment: recipe.augment.clone(),
         pca: pca(&file),
     };
     match arguments.format {
@@ -70,6 +77,7 @@ fn print(checked: &Checked) -> Result<(), Error> {
     print_line(format_args!("dataset  {}", checked.dataset))?;
     print_line(format_args!("batch    {}", checked.batch))?;
     print_line(format_args!("length   {}", checked.length))?;
+    print_augment(&checked.augment)?;
     if let Some(pca) = &checked.pca {
         print_line(format_args!(
             "pca      eigenvalues {:?} of the covariance of RGB, pixels in [0, 1]",
@@ -80,4 +88,35 @@ fn print(checked: &Checked) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What is done to images, as the recipe writes it, a line each.
+fn print_augment(augment: &Augment) -> Result<(), Error> {
+    let Augment {
+        repeated_augmentation,
+        mix,
+        train,
+        test,
+    } = augment;
+    for (name, transforms) in [("train", train), ("test", test)] {
+        for transform in transforms {
+            print_line(format_args!("{name:<8} {}", in_toml(transform)))?;
+        }
+    }
+    for mix in mix {
+        print_line(format_args!("batches  {}", in_toml(mix)))?;
+    }
+    match repeated_augmentation {
+        1 => Ok(()),
+        times => print_line(format_args!("batches  each image {times} times")),
+    }
+}
+
+fn in_toml(value: &impl Serialize) -> String {
+    let value = toml::Value::try_from(value).expect("a recipe's parts are plain data");
+    let table = value.to_string();
+    let inside = table
+        .strip_prefix("{ ")
+        .and_then(|rest| rest.strip_suffix(" }"));
+    inside.unwrap_or(&table).to_owned()
 }

@@ -10,7 +10,7 @@ use crate::lab::results::Results;
 use crate::lab::runs::Entry;
 use crate::lab::study::Study;
 use crate::lab::study::compare::{BATCHES, Candidate, Speed};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::recipe::Model;
 use crate::streams::say;
 
@@ -42,11 +42,11 @@ pub fn candidates(
             continue;
         };
         check_published(&experiment.name, plan)?;
-        let [channels, height, _] = plan.dataset.facts.size;
+        let input = plan::input(&plan.augment.train, plan.dataset.facts.size)?;
         let shape = ShapeArgs {
             classes: Some(plan.dataset.facts.classes),
-            size: Some(height),
-            channels: Some(channels),
+            size: Some(input.height),
+            channels: Some(input.channels),
         };
         let blueprint = Blueprint::new(&plan.model.name, &shape)?;
         let results = Results::of(&experiment.name, entries, &mut Vec::new());

@@ -94,8 +94,8 @@ pub fn run(arguments: &EvalArgs) -> Result<(), Error> {
 
 /// What is evaluated on.
 enum Images {
-    /// A split of a dataset, whose images are of one size.
-    Split(Opened, Source),
+    /// A split of a dataset.
+    Split(Box<Opened>, Source),
     /// Class folders of images of any size.
     Folder(PathBuf),
 }
@@ -109,12 +109,12 @@ impl Images {
         let dataset = dataset(arguments.dataset.as_deref(), plan.as_ref())?;
         let opened = datasets::open(&dataset, &data_dir(&arguments.data))?;
         let source = split(arguments.split, &opened, plan.as_ref())?;
-        Ok(Self::Split(opened, source))
+        Ok(Self::Split(Box::new(opened), source))
     }
 
     fn opened(&self) -> Option<&Opened> {
         match self {
-            Self::Split(opened, _) => Some(opened),
+            Self::Split(opened, _) => Some(opened.as_ref()),
             Self::Folder(_) => None,
         }
     }
@@ -246,11 +246,9 @@ fn viewer<'a>(
         slides: matches!(arguments.view, View::Dense | View::MultiScale),
         batch: arguments.batch.unwrap_or(BATCH),
     };
-    // Images of a folder are scaled, whatever their size, to no less than a square one is.
-    let size = images
-        .opened()
-        .map_or(network.covered(), |opened| opened.size);
-    views::check(&viewer, size, network)?;
+    // Images of any size are scaled to no less than a square one is.
+    let size = images.opened().and_then(|opened| opened.sizes.one());
+    views::check(&viewer, size.unwrap_or(network.covered()), network)?;
     Ok(viewer)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use data::{Loader, Size};
+use data::{Loader, OnBadImage, Size};
 use models::layers::global_average;
 use models::parts::is_within;
 use serde_json::json;
@@ -35,8 +35,14 @@ pub fn run(arguments: &FeaturesArgs) -> Result<(), Error> {
     let network = Network::load(&arguments.network, &chosen)?;
     let source = eval::split(arguments.split, &opened, plan.as_ref())?;
     let batch = arguments.batch.unwrap_or(BATCH);
-    let loader = Loader::ordered(source, network.preprocessing.clone(), batch, WORKERS)
-        .map_err(preprocess::misfit)?;
+    let loader = Loader::ordered(
+        source,
+        network.for_dataset(opened.sizes)?,
+        batch,
+        OnBadImage::Stop,
+        WORKERS,
+    )
+    .map_err(preprocess::misfit)?;
     network.check(loader.size())?;
     let shape = shape_at(&arguments.at, &network, loader.size())?;
     let shape = if arguments.pool {

@@ -15,10 +15,12 @@ mod list;
 mod measure;
 mod network;
 mod predict;
+mod preview;
 mod price;
 mod report;
 mod reproduce;
 mod run;
+mod stats;
 mod study;
 mod sweep;
 mod views;
@@ -50,6 +52,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         (Some(Command::Bench(arguments)), _) => bench::run(&arguments),
         (Some(Command::Check(arguments)), _) => check::run(&arguments),
         (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
+        (Some(Command::Stats(arguments)), _) => stats::run(&arguments),
         (Some(Command::Report(arguments)), _) => report::run(&arguments),
         (Some(Command::Reproduce(arguments)), _) => return reproduce::run(&arguments),
         (Some(Command::Study(arguments)), _) => return study::run(&arguments),

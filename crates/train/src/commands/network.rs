@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use data::{Interpolation, Manifest, Opened, Pipeline, Size, Transform};
+use data::{Interpolation, Manifest, Opened, Pipeline, Size, Sizes, Transform};
 use models::registry::{self, Entry, Normalization};
 use models::weights::Weights;
 use models::{Architecture, ConfigError, Init, Model, TestScales};
@@ -35,6 +35,8 @@ pub struct Network {
     pub size: Size,
     /// How an image of any size becomes one of that size, or of what the command line says.
     pub framing: Framing,
+    /// Whether images of its dataset, too, go through the framing.
+    pub scales: bool,
     /// What is done to an image of that size before the network sees it.
     pub preprocessing: Pipeline,
 }
@@ -106,8 +108,29 @@ impl Network {
             model: self.named.clone(),
             classes: self.classes.clone(),
             size: self.size,
-            preprocessing: self.preprocessing.clone(),
+            preprocessing: match self.scales {
+                true => self.framed(),
+                false => self.preprocessing.clone(),
+            },
             step: self.step,
+        }
+    }
+
+    /// The framing, then the rest.
+    fn framed(&self) -> Pipeline {
+        let framing = self.framing.transforms().into_iter();
+        Pipeline(framing.chain(self.preprocessing.0.clone()).collect())
+    }
+
+    /// What makes an image of a dataset ready for the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::for_any_size`].
+    pub fn for_dataset(&self, sizes: Sizes) -> Result<Pipeline, Error> {
+        match sizes.one() {
+            Some(_) if !self.scales => Ok(self.preprocessing.clone()),
+            _ => Ok(self.for_any_size()?.0),
         }
     }
 
@@ -127,9 +150,7 @@ impl Network {
             .output_size(framed)
             .map_err(preprocess::misfit)?;
         self.check(size)?;
-        let framing = self.framing.transforms().into_iter();
-        let pipeline = framing.chain(self.preprocessing.0.clone()).collect();
-        Ok((Pipeline(pipeline), size))
+        Ok((self.framed(), size))
     }
 
     /// What makes a whole image ready for the network's map: as large as it is, or scaled as the
@@ -247,6 +268,7 @@ fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
         preprocessing,
         step,
     } = card;
+    let (own, preprocessing) = Framing::split_off(preprocessing);
     Ok(Network {
         name: path.display().to_string(),
         model: loaded(&architecture, weights, path, device)?,
@@ -255,11 +277,12 @@ fn of_file(path: &Path, device: &Choice) -> Result<Network, Error> {
         step,
         classes,
         size,
-        framing: Framing {
+        scales: own.is_some(),
+        framing: own.unwrap_or(Framing {
             resize: [size.height, size.width],
             interpolation: Interpolation::Bilinear,
             crop: [size.height, size.width],
-        },
+        }),
         preprocessing,
     })
 }
@@ -273,7 +296,15 @@ fn named(
     let entry = registry::find(name).ok_or_else(|| unknown(name))?;
     let weights = read(path)?;
     let [channels, height, width] = entry.input();
-    let size = opened.map_or(Size::new(channels, height, width), |opened| opened.size);
+    let published = Size::new(channels, height, width);
+    let size = opened.map_or(published, |opened| {
+        let channels = opened.sizes.channels();
+        let any = Size {
+            channels,
+            ..published
+        };
+        opened.sizes.one().unwrap_or(any)
+    });
     let published = entry.architecture.with_channels(size.channels);
     let classes = match opened {
         Some(opened) => opened.classes.clone(),
@@ -292,6 +323,7 @@ fn named(
         step: 0,
         classes,
         size,
+        scales: false,
         framing: published_framing(entry),
         preprocessing: published_normalization(entry, size.channels),
     })

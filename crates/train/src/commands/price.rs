@@ -6,13 +6,12 @@ use serde::Serialize;
 
 use super::measure::{Request, measure};
 use super::print_json;
-use super::run::cropped;
 use super::sweep::{multiply_adds, planned};
 use crate::cli::{SweepArgs, TableFormat};
 use crate::error::Error;
 use crate::lab::cost::Cost;
 use crate::lab::runs::Job;
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::progress::grouped;
 use crate::streams::print_line;
 
@@ -65,15 +64,13 @@ fn unpriced(job: &Job) -> Error {
 
 /// Of a few training steps in a process of their own.
 fn images_per_second(plan: &Plan, arguments: &SweepArgs) -> Result<f64, Error> {
-    let [channels, height, width] = plan.dataset.facts.size;
-    let [side, _] = cropped(&plan.augment.train, [height, width]);
-    let values = channels * side * side;
+    let size = plan::input(&plan.augment.train, plan.dataset.facts.size)?;
     let request = Request {
         model: &plan.model.name,
         mode: "train",
-        input: [channels, side, side],
+        input: [size.channels, size.height, size.width],
         classes: plan.dataset.facts.classes,
-        batch: (MEASURED_VALUES / values).clamp(1, plan.batch),
+        batch: (MEASURED_VALUES / size.values()).clamp(1, plan.batch),
         steps: MEASURED_STEPS,
     };
     Ok(measure(&request, &arguments.machine)?.images_per_second)

@@ -1,5 +1,6 @@
 //! `train --config ..`: a training run.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use data::{Loader, LoaderConfig, Opened, Size, Source, Subset};
+use data::{Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Size, Source, Subset};
 use models::routes::Sampling;
 use models::{Architecture, Description, Init, Model};
 
@@ -23,10 +24,10 @@ use crate::files;
 use crate::journal::{self, Event, Note, Resume, Start};
 use crate::network::Card;
 use crate::optimizer::Optimizer;
-use crate::plan::{Circumstances, DatasetFacts, Plan, Statistics};
+use crate::plan::{self, Circumstances, DatasetFacts, Plan, Statistics};
 use crate::preprocess::{self, Preprocessing};
 use crate::progress::{self, Machine};
-use crate::recipe::{Dataset, RecipeFile, Transform};
+use crate::recipe::{Dataset, Mix, RecipeFile};
 use crate::record::Record;
 use crate::report;
 use crate::schedule::Plateaus;
@@ -64,11 +65,11 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         .data_dir
         .clone()
         .unwrap_or_else(datasets::default_dir);
-    let opened = datasets::open(&file.recipe.dataset, &data_dir)?;
+    let opened = open(&file, &data_dir)?;
     let plan = Plan::new(&file, &facts(&file, &opened), &here)?;
     let architecture = architecture
         .with_classes(opened.classes.len())
-        .with_channels(opened.size.channels);
+        .with_channels(opened.sizes.channels());
 
     let prepared = Prepared::new(&plan, &opened, &architecture)?;
     create_folder(&folder)?;
@@ -93,6 +94,15 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         prepared,
         beginning,
     )
+}
+
+/// The dataset of a recipe.
+pub fn open(file: &RecipeFile, data_dir: &Path) -> Result<Opened, Error> {
+    let open = match file.recipe.on_bad_image {
+        OnBadImage::Stop => datasets::open,
+        OnBadImage::Skip => datasets::open_with_bad_images,
+    };
+    open(&file.recipe.dataset, data_dir)
 }
 
 fn run_folder(arguments: &RunArgs, file: &RecipeFile) -> PathBuf {
@@ -141,12 +151,13 @@ pub fn check_declared(
     };
     let facts = declared_facts(name)?;
     let plan = Plan::new(file, &facts, here)?;
-    let [channels, height, width] = facts.size;
     let architecture = architecture
         .with_classes(facts.classes)
-        .with_channels(channels);
+        .with_channels(facts.size.channels());
     for transforms in [&plan.augment.train, &plan.augment.test] {
-        check_network(&plan, &architecture, cropped(transforms, [height, width]))?;
+        if let Some(size) = plan::seen(transforms, facts.size) {
+            check_network(&plan, &architecture, size)?;
+        }
     }
     Ok(())
 }
@@ -159,46 +170,27 @@ pub fn check_declared(
 pub fn declared_facts(name: &str) -> Result<DatasetFacts, Error> {
     let manifest = datasets::find(name).ok_or_else(|| datasets::unknown(name))?;
     let count = |split: &str| manifest.splits.get(split).map(|split| split.count);
-    let Size {
-        channels,
-        height,
-        width,
-    } = manifest.size;
     Ok(DatasetFacts {
         name: name.to_owned(),
         train_images: count("train").unwrap_or(0),
         test_images: count("test"),
         classes: manifest.classes.len(),
-        size: [channels, height, width],
+        size: manifest.size,
         fingerprint: String::new(),
         statistics: manifest.statistics.as_ref().map(statistics),
     })
 }
 
-/// Height and width of images of this size behind the transforms.
-pub fn cropped(transforms: &[Transform], size: [usize; 2]) -> [usize; 2] {
-    let crop = transforms
-        .iter()
-        .rev()
-        .find_map(|transform| match transform {
-            Transform::RandomCrop { size, .. } => Some([*size, *size]),
-            _ => None,
-        });
-    crop.unwrap_or(size)
-}
-
-fn check_network(
-    plan: &Plan,
-    architecture: &Architecture,
-    [height, width]: [usize; 2],
-) -> Result<(), Error> {
-    architecture.check([height, width]).map_err(|error| {
-        let name = &plan.model.name;
-        Error::usage(format!("model `{name}` does not fit the images"))
-            .because(error)
-            .with_hint("choose another model (`train list`) or another crop")
-    })?;
-    let input = [architecture.channels(), height, width];
+fn check_network(plan: &Plan, architecture: &Architecture, size: Size) -> Result<(), Error> {
+    architecture
+        .check([size.height, size.width])
+        .map_err(|error| {
+            let name = &plan.model.name;
+            Error::usage(format!("model `{name}` does not fit the images"))
+                .because(error)
+                .with_hint("choose another model (`train list`) or another crop")
+        })?;
+    let input = [architecture.channels(), size.height, size.width];
     if plan.gradient_checkpointing && describe(plan, architecture, input).blocks == 0 {
         let what = format!("model `{}` has no blocks to compute again", plan.model.name);
         let hint = "without `gradient_checkpointing`, `accumulate` saves memory, too";
@@ -252,13 +244,14 @@ fn statistics(statistics: &data::Statistics) -> Statistics {
     }
 }
 
-fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
+/// What a recipe's dataset turned out to be.
+pub fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
     DatasetFacts {
         name: file.recipe.dataset.title(),
         train_images: opened.train.len(),
         test_images: opened.test.as_ref().map(|test| test.len()),
         classes: opened.classes.len(),
-        size: [opened.size.channels, opened.size.height, opened.size.width],
+        size: opened.sizes,
         fingerprint: opened.fingerprint().to_owned(),
         statistics: opened.statistics.as_ref().map(statistics),
     }
@@ -269,25 +262,17 @@ struct Prepared {
     loader: Loader,
     splits: Vec<Split>,
     preprocessing: Preprocessing,
-    input: [usize; 3],
+    input: Size,
 }
 
 impl Prepared {
     fn new(plan: &Plan, opened: &Opened, architecture: &Architecture) -> Result<Self, Error> {
         let unreadable = |error| Error::failure("cannot read the images").explained_by(error);
         let (train, validation) = divide(plan, opened).map_err(unreadable)?;
-        let preprocessing =
-            Preprocessing::new(&plan.augment, opened, &train).map_err(unreadable)?;
-        let config = LoaderConfig {
-            batch: plan.batch,
-            seed: plan.seed,
-            shuffle: plan.shuffle,
-            drop_last: plan.drop_last,
-            workers: plan.workers,
-            queue: QUEUE * plan.workers,
-        };
-        let loader =
-            Loader::new(train, preprocessing.train.clone(), config).map_err(preprocess::misfit)?;
+        let preprocessing = Preprocessing::new(&plan.augment, opened, &train, plan.on_bad_image)
+            .map_err(unreadable)?;
+        let loader = training_loader(plan, train, preprocessing.train.clone())
+            .map_err(preprocess::misfit)?;
         let mut splits = Vec::new();
         for (name, source) in [(VALIDATION, validation), (TEST, opened.test.clone())] {
             if let Some(source) = source {
@@ -295,6 +280,7 @@ impl Prepared {
                     source.clone(),
                     preprocessing.test.clone(),
                     plan.eval.batch,
+                    plan.on_bad_image,
                     plan.workers,
                 )
                 .map_err(preprocess::misfit)?;
@@ -311,11 +297,10 @@ impl Prepared {
             .chain([&loader])
             .map(Loader::size)
         {
-            check_network(plan, architecture, [size.height, size.width])?;
+            check_network(plan, architecture, size)?;
         }
-        let size = loader.size();
         Ok(Self {
-            input: [size.channels, size.height, size.width],
+            input: loader.size(),
             loader,
             splits,
             preprocessing,
@@ -323,8 +308,28 @@ impl Prepared {
     }
 }
 
+/// The batches that a plan trains on.
+pub fn training_loader(
+    plan: &Plan,
+    train: Source,
+    pipeline: Pipeline,
+) -> Result<Loader, data::Error> {
+    let config = LoaderConfig {
+        batch: plan.batch,
+        seed: plan.seed,
+        shuffle: plan.shuffle,
+        drop_last: plan.drop_last,
+        repeats: plan.augment.repeated_augmentation,
+        mix: plan.augment.mix.iter().map(Mix::resolved).collect(),
+        on_bad_image: plan.on_bad_image,
+        workers: plan.workers,
+        queue: QUEUE * plan.workers,
+    };
+    Loader::new(train, pipeline, config)
+}
+
 /// The images that are trained on, and those held out of them.
-fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data::Error> {
+pub fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), data::Error> {
     if plan.validation_images == 0 {
         return Ok((opened.train.clone(), None));
     }
@@ -492,7 +497,7 @@ fn train(
         card: Card {
             model: plan.model.clone(),
             classes: opened.classes.clone(),
-            size: opened.size,
+            size: opened.sizes.one().unwrap_or(prepared.input),
             preprocessing: prepared.preprocessing.test,
             step: 0,
         },
@@ -503,6 +508,7 @@ fn train(
         state,
         record,
         interrupted: interrupt::watch("stopping after this step"),
+        skipped: BTreeSet::new(),
     };
     match trainer.run()? {
         Ending::Interrupted(step) => {
@@ -546,15 +552,18 @@ fn restored(
 }
 
 /// What is said before the first step.
-fn introduce(plan: &Plan, architecture: &Architecture, input: [usize; 3], device: &Choice) {
-    let described = describe(plan, architecture, input);
-    let [channels, height, width] = input;
+fn introduce(plan: &Plan, architecture: &Architecture, input: Size, device: &Choice) {
+    let described = describe(
+        plan,
+        architecture,
+        [input.channels, input.height, input.width],
+    );
     say(format_args!(
         "device  {} ({} threads)",
         device.name, plan.threads
     ));
     say(format_args!(
-        "model   {}: {} parameters, {} multiply-adds an image of {channels}x{height}x{width}, \
+        "model   {}: {} parameters, {} multiply-adds an image of {input}, \
          weights {}",
         plan.model.name,
         progress::grouped(described.parameters as u64),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use data::{Loader, Opened, Source, Subset};
+use data::{Loader, OnBadImage, Opened, Sizes, Source, Subset};
 
 use super::eval::BATCH;
 use super::network::Network;
@@ -171,8 +171,14 @@ fn of_run(
     let dataset = eval::dataset(None, Some(plan))?;
     let opened = datasets::open(&dataset, &data_dir(&arguments.sweep.data))?;
     let network = loaded(&chosen, &opened, device)?;
-    let [train, test] = [Split::Train, Split::Test]
-        .map(|split| loader(eval::split(split, &opened, Some(plan))?, &network, study));
+    let [train, test] = [Split::Train, Split::Test].map(|split| {
+        loader(
+            eval::split(split, &opened, Some(plan))?,
+            opened.sizes,
+            &network,
+            study,
+        )
+    });
     let past = match study.study {
         Kind::Gradients => past(&entry.run, &device.device)?,
         _ => Vec::new(),
@@ -195,7 +201,7 @@ fn past(run: &Found, device: &Device) -> Result<Vec<Past>, Error> {
     let architecture = network::architecture(&run.plan.model)
         .map_err(|error| Error::failure("cannot draw the network again").because(error))?
         .with_classes(facts.classes)
-        .with_channels(facts.size[0]);
+        .with_channels(facts.size.channels());
     let drawn = || start::drawn(&run.plan, &architecture, device);
     let mut past = vec![Past {
         step: 0,
@@ -237,8 +243,14 @@ fn of_file(
     let dataset = eval::dataset(Some(&named.dataset), None)?;
     let opened = datasets::open(&dataset, &data_dir(&arguments.sweep.data))?;
     let network = loaded(&chosen, &opened, device)?;
-    let [train, test] = [Split::Train, Split::Test]
-        .map(|split| loader(eval::split(split, &opened, None)?, &network, study));
+    let [train, test] = [Split::Train, Split::Test].map(|split| {
+        loader(
+            eval::split(split, &opened, None)?,
+            opened.sizes,
+            &network,
+            study,
+        )
+    });
     Ok(Subject {
         name: named.name.clone(),
         seed: None,
@@ -259,15 +271,16 @@ fn loaded(chosen: &NetworkArgs, opened: &Opened, device: &Choice) -> Result<Netw
 }
 
 /// The images that a study looks at, in their order.
-fn loader(source: Source, network: &Network, study: &Study) -> Result<Loader, Error> {
+fn loader(source: Source, sizes: Sizes, network: &Network, study: &Study) -> Result<Loader, Error> {
     let images = study.images.unwrap_or(usize::MAX).min(source.len());
     let first = Subset::new(source, 0..images)
         .map_err(|error| Error::failure("cannot divide the images").explained_by(error))?;
     let batch = study.batch.unwrap_or(BATCH);
     let loader = Loader::ordered(
         Arc::new(first),
-        network.preprocessing.clone(),
+        network.for_dataset(sizes)?,
         batch,
+        OnBadImage::Stop,
         WORKERS,
     )
     .map_err(preprocess::misfit)?;

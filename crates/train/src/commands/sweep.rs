@@ -9,12 +9,12 @@ use models::{Description, Init};
 
 use super::blueprint::check_bounds;
 use super::interrupt::{self, INTERRUPTED};
-use super::run::{cropped, declared_facts};
+use super::run::declared_facts;
 use super::{cores, price};
 use crate::cli::{SweepArgs, TableFormat};
 use crate::error::Error;
 use crate::lab::runs::{self, Entry, Experiment, Found, Job, Machine, State};
-use crate::plan::{Circumstances, DatasetFacts, Plan};
+use crate::plan::{self, Circumstances, DatasetFacts, Plan};
 use crate::recipe::Dataset;
 use crate::streams::say;
 
@@ -96,14 +96,13 @@ fn other_plan(run: &Found, differences: &[String]) -> Error {
 /// Of the network of a job, for an image of its dataset.
 pub fn multiply_adds(job: &Job, facts: &DatasetFacts) -> Result<u64, Error> {
     let file = job.recipe()?;
-    let [channels, height, width] = facts.size;
-    let [height, width] = cropped(&file.recipe.augment.train, [height, width]);
+    let size = plan::input(&file.recipe.augment.train, facts.size)?;
     let architecture = (file.architecture()?)
         .with_classes(facts.classes)
-        .with_channels(channels);
+        .with_channels(size.channels);
     let mut init = Init::new(&Device::flex(), architecture.initialization(), 0);
     let model = architecture.init(&mut init);
-    Ok(Description::of(&model, [channels, height, width]).multiply_adds)
+    Ok(Description::of(&model, [size.channels, size.height, size.width]).multiply_adds)
 }
 
 /// The plan of a job, as far as it is known before its data is read; none where its dataset has no name.

@@ -75,11 +75,12 @@ pub fn chosen(
     opened: Option<&Opened>,
     arguments: &EvalArgs,
 ) -> Result<Views, Error> {
-    let is_scaled = opened.is_none() || arguments.network.resize.is_some();
+    let size = opened.and_then(|opened| opened.sizes.one());
+    let is_scaled = size.is_none() || network.scales || arguments.network.resize.is_some();
     let is_cut = is_scaled || arguments.network.crop.is_some();
     let [height, width] = network.framing.crop;
-    let crop = match opened {
-        Some(Opened { size, .. }) if !is_cut => [height.min(size.height), width.min(size.width)],
+    let crop = match size {
+        Some(size) if !is_cut => [height.min(size.height), width.min(size.width)],
         _ => [height, width],
     };
     let own = Frame {

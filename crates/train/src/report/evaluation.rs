@@ -79,7 +79,7 @@ impl Evaluation {
             .worst(WORST)
             .into_iter()
             .map(|prediction| {
-                let image = source.get(prediction.index)?.image;
+                let image = source.get(prediction.index)?.image.decode()?;
                 Ok(Misjudged::new(prediction, image))
             })
             .collect();

@@ -52,7 +52,7 @@ pub fn training(blueprint: &Blueprint, batch: usize, checkpoints: bool, device: 
         let scores =
             gradient_checkpointing::run(checkpoints, || model.forward_train(images.clone()));
         clock.part()?;
-        let mut found = loss::of_scores(scores, &labels, 0.0).backward();
+        let mut found = loss::of_scores(scores, &labels.clone().into(), 0.0).backward();
         let gradients = parameters::take_gradients(&model, &mut found);
         drop(found);
         clock.part()?;

@@ -11,7 +11,7 @@ use crate::chart::{Across, Scale};
 use crate::error::Error;
 use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
-use crate::loss::{labels_of, of_scores};
+use crate::loss::{Targets, of_scores};
 use crate::streams::say;
 
 const DECADES: &str = "decades";
@@ -130,13 +130,13 @@ fn gradients_of(
     let mut count = 0;
     for batch in subject.train.once().take(batches) {
         let batch = batch.map_err(unreadable)?;
-        let labels = labels_of(&batch, &device);
+        let targets = Targets::of(&batch, &device);
         noise::start(subject.key(), count, 0);
         let mut scores = learning.forward_train(images_of(&batch, &device));
         if !with_auxiliary {
             scores.auxiliary.clear();
         }
-        let mut found = of_scores(scores, &labels, 0.0).backward();
+        let mut found = of_scores(scores, &targets, 0.0).backward();
         let gradients = parameters::take_gradients(&learning, &mut found);
         for (sum, gradient) in squares.iter_mut().zip(gradients) {
             if let Some(gradient) = gradient {

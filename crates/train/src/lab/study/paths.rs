@@ -15,7 +15,7 @@ use crate::chart::{Across, Scale};
 use crate::error::Error;
 use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
-use crate::loss::{labels_of, of_scores};
+use crate::loss::{Targets, of_scores};
 use crate::streams::say;
 
 /// How much of the gradient the paths that count are to have together.
@@ -69,9 +69,9 @@ impl<'a> Spectrum<'a> {
                 }
                 let device = subject.device.clone().autodiff();
                 let images = images_of(&batch, &device);
-                let labels = labels_of(&batch, &device);
+                let targets = Targets::of(&batch, &device);
                 norms.push(gradient(&learning, images, &routes, |logits| {
-                    of_scores(logits.into(), &labels, 0.0)
+                    of_scores(logits.into(), &targets, 0.0)
                 }));
             }
             magnitude.push(norms.iter().sum::<f64>() / norms.len() as f64);
