@@ -246,13 +246,13 @@ fn by_step(courses: &[Course<'_>]) -> Option<Figure> {
     });
     (most > 0.0).then(|| Figure {
         name: "gradients-by-step",
-        title: "How gradients grow with depth, while networks are trained",
+        title: "Gradients over training",
         x: "steps",
-        y: "decades from the first half of the layers to the second",
+        y: "decades from first half to second",
         range: Across::Linear(0.0..most),
         scale: Scale::Lowest,
         series: series.collect(),
-        reading: "At 0, gradients are as large in the first half of the layers as in the second; above, they vanish on the way \
+        reading: "How gradients grow with depth. At 0, gradients are as large in the first half of the layers as in the second; above, they vanish on the way \
                   back; below, they explode. Points: checkpoints. Line: mean over seeds; band: their range.",
     })
 }
