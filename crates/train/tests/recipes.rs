@@ -1,6 +1,6 @@
 //! What bad recipes and bad `--set`s are told, and what good ones become.
 
-use data::Size;
+use data::{Size, Sizes};
 use models::Initialization;
 use train::configs::{self, ConfigFile};
 use train::error::Error;
@@ -472,16 +472,17 @@ fn facts(dataset: &Dataset) -> DatasetFacts {
         panic!("a built-in recipe names its dataset, found {dataset:?}")
     };
     let (train_images, test_images, size) = match name.as_str() {
-        "digits" => (1_198, 599, Size::new(1, 8, 8)),
-        "mnist" => (60_000, 10_000, Size::new(1, 28, 28)),
-        "cifar10" | "cifar100" => (50_000, 10_000, Size::new(3, 32, 32)),
+        "digits" => (1_198, 599, Size::new(1, 8, 8).into()),
+        "mnist" => (60_000, 10_000, Size::new(1, 28, 28).into()),
+        "cifar10" | "cifar100" => (50_000, 10_000, Size::new(3, 32, 32).into()),
+        "imagenet" => (1_281_167, 50_000, Sizes::Any { channels: 3 }),
         other => panic!("add the facts of `{other}`"),
     };
     DatasetFacts {
         name: name.clone(),
         train_images,
         test_images: Some(test_images),
-        size: size.into(),
+        size,
         ..cifar10()
     }
 }
