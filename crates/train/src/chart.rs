@@ -1,7 +1,9 @@
-//! Line charts: as inline SVG whose colours are left to the style sheet, and as SVG and PNG files of their own.
+//! Charts of lines and bubbles: as inline SVG whose colours are left to the style sheet, and as SVG and PNG files of their own.
 //!
 //! plotters draws with fixed colours. On a page these are names: style.css maps each `stroke` and `fill` attribute to a
 //! custom property, so that one drawing serves light, dark and print.
+
+mod labels;
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -9,6 +11,7 @@ use std::sync::Once;
 
 use epaint_default_fonts::UBUNTU_LIGHT;
 use image::{ImageFormat, RgbImage};
+use labels::Bubble;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, ValueFormatter};
 use plotters::element::DashedPathElement;
@@ -23,6 +26,8 @@ const LEGEND_ROW: u32 = 34;
 const LEGEND_COLUMNS: usize = 4;
 /// The radius of a point that is marked.
 pub const MARK: u32 = 5;
+/// The size of the letters of a label.
+const LABEL: u32 = 22;
 /// Lengths of a dash and of the gap behind it.
 const DASH: (u32, u32) = (14, 9);
 /// How much a band covers of what lies behind it.
@@ -85,7 +90,7 @@ pub struct Line {
     pub ink: Ink,
     /// Of the mark of each point; 0 is none.
     pub radius: u32,
-    /// Beside the last point.
+    /// By the last point.
     pub label: Option<String>,
 }
 
@@ -271,11 +276,34 @@ impl Chart {
                 let circle = |&point| Circle::new(point, line.radius, mark);
                 chart.draw_series(line.points.iter().map(circle))?;
             }
-            if let (Some(label), Some(&point)) = (&line.label, line.points.last()) {
-                let beside = (line.radius as i32 + 4, -10);
-                let label = Text::new(label.clone(), beside, text(20));
-                chart.draw_series([EmptyElement::at(point) + label])?;
-            }
+        }
+        self.draw_labels(&chart)
+    }
+
+    /// Over all else.
+    fn draw_labels<B: DrawingBackend>(
+        &self,
+        chart: &ChartContext<'_, B, Cartesian2d<Axis, Axis>>,
+    ) -> Drawing<B> {
+        let area = chart.plotting_area();
+        let style = text(LABEL);
+        let labelled = (self.lines.iter())
+            .filter_map(|line| Some((line, line.label.as_ref()?, *line.points.last()?)));
+        let (origin, size) = (area.get_base_pixel(), area.dim_in_pixel());
+        let mut bubbles = Vec::new();
+        for (line, label, point) in labelled.clone() {
+            let (x, y) = area.map_coordinate(&point);
+            let (width, height) = area.estimate_text_size(label, &style)?;
+            bubbles.push(Bubble {
+                center: [x - origin.0, y - origin.1],
+                radius: line.radius as i32,
+                name: [width as i32, height as i32],
+            });
+        }
+        let offsets = labels::offsets(&bubbles, [size.0 as i32, size.1 as i32]);
+        for ((_, label, point), [left, top]) in labelled.zip(offsets) {
+            let label = Text::new(label.clone(), (left, top), style.clone());
+            area.draw(&(EmptyElement::at(point) + label))?;
         }
         Ok(())
     }

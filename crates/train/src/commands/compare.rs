@@ -83,8 +83,7 @@ fn candidate(
 ) -> Result<Candidate, Error> {
     say(format_args!("measuring {name}"));
     let described = blueprint.describe();
-    let mut speed = Vec::with_capacity(BATCHES.len());
-    for batch in BATCHES {
+    let speed = |batch: usize| {
         let request = Request {
             model: blueprint.entry.name,
             mode: "infer",
@@ -94,11 +93,12 @@ fn candidate(
             steps: STEPS,
         };
         let figures = measure(&request, machine)?;
-        speed.push(Speed {
+        Ok::<_, Error>(Speed {
             images_per_second: figures.images_per_second,
             peak_memory_bytes: figures.peak_memory_bytes,
-        });
-    }
+        })
+    };
+    let [alone, together] = BATCHES;
     Ok(Candidate {
         name: name.to_owned(),
         input: blueprint.input,
@@ -106,6 +106,6 @@ fn candidate(
         parameters: described.parameters,
         multiply_adds: described.multiply_adds,
         activations: described.activations,
-        speed,
+        speed: [speed(alone)?, speed(together)?],
     })
 }

@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Grid, Measured, Series};
 use crate::chart::{Across, Scale};
 
-/// Images at a time, when speed is measured.
+/// Images at a time, when speed is measured: one, and several.
 pub const BATCHES: [usize; 2] = [1, 16];
 
 /// Of the largest bubble.
@@ -25,7 +25,7 @@ pub struct Candidate {
     /// Values that layers put out for an image.
     pub activations: u64,
     /// Here, by [`BATCHES`].
-    pub speed: Vec<Speed>,
+    pub speed: [Speed; 2],
 }
 
 /// How fast a network classifies.
@@ -40,7 +40,6 @@ pub struct Speed {
 /// The comparison.
 pub fn compare(candidates: &[Candidate]) -> Measured {
     let operations = |one: &Candidate| one.multiply_adds as f64 / 1e9;
-    let milliseconds = |one: &Candidate| 1e3 / one.speed[0].images_per_second;
     Measured {
         effects: Vec::new(),
         figures: vec![
@@ -63,6 +62,11 @@ pub fn compare(candidates: &[Candidate]) -> Measured {
         ],
         grids: vec![grid(candidates)],
     }
+}
+
+/// Of an image that comes alone.
+fn milliseconds(one: &Candidate) -> f64 {
+    1e3 / one.speed[0].images_per_second
 }
 
 fn bubbles(
@@ -109,27 +113,23 @@ fn grid(candidates: &[Candidate]) -> Grid {
     let mega = |value: f64| Cell::from(value / 1e6);
     let row = |one: &Candidate| {
         let [channels, height, width] = one.input;
-        let mut row = vec![
+        let [alone, together] = one.speed;
+        let memory =
+            |speed: Speed| Cell::from(speed.peak_memory_bytes.map(|bytes| bytes as f64 / 1e6));
+        let accuracy = one.accuracy.as_ref();
+        vec![
             one.name.as_str().into(),
             Cell::Text(format!("{channels}x{height}x{width}")),
-            one.accuracy.as_ref().map(|(accuracy, _)| *accuracy).into(),
+            accuracy.map(|(accuracy, _)| *accuracy).into(),
             mega(one.multiply_adds as f64),
             mega(one.parameters as f64),
             mega(one.activations as f64),
-        ];
-        for speed in &one.speed {
-            row.push(speed.images_per_second.into());
-            row.push(
-                speed
-                    .peak_memory_bytes
-                    .map(|bytes| bytes as f64 / 1e6)
-                    .into(),
-            );
-        }
-        row.push((1e3 / one.speed[0].images_per_second).into());
-        let source = one.accuracy.as_ref().map(|(_, source)| source.as_str());
-        row.push(source.map_or(Cell::Empty, Cell::from));
-        row
+            milliseconds(one).into(),
+            memory(alone),
+            together.images_per_second.into(),
+            memory(together),
+            accuracy.map_or(Cell::Empty, |(_, source)| source.as_str().into()),
+        ]
     };
     Grid {
         name: "results",
@@ -141,11 +141,10 @@ fn grid(candidates: &[Candidate]) -> Grid {
             "mult-adds, M",
             "parameters, M",
             "activations, M",
-            "images/s",
+            "ms, batch 1",
             "memory, MB",
             "images/s, batch 16",
             "memory, MB",
-            "ms an image",
             "accuracy from",
         ],
         rows: candidates.iter().map(row).collect(),
