@@ -75,6 +75,12 @@ fn what_is_typed_wrong() {
     place.write("small-study.toml", STUDY);
     let lesion = STUDY.replace("degradation", "lesion");
     let effect = lesion.find("effect").expect("the study has one");
+    let pathless = lesion[..effect].replace("lesion", "paths");
+    place.write("pathless.toml", pathless);
+    let whole = lesion[..effect].replace("model=plain8", "model=lenet5");
+    place.write("small-images.toml", &whole);
+    let larger = r#"["model=lenet5", "augment.train=[{resize={size=28,interpolation='bilinear'}}]", "augment.test=[{resize={size=28,interpolation='bilinear'}}]"]"#;
+    place.write("whole.toml", whole.replace("[\"model=lenet5\"]", larger));
     let stranger = r#"network = [{ name = "../x", weights = "x.pth", dataset = "digits" }]"#;
     place.write("strangers.toml", format!("{}{stranger}", &lesion[..effect]));
     let scaled = stranger
@@ -137,6 +143,9 @@ fn what_is_typed_wrong() {
             "study degrade --config small-study.toml",
             "study lesion --config strangers.toml",
             "study lesion --config twins.toml",
+            "study lesion --config small-images.toml",
+            "study lesion --config whole.toml",
+            "study paths --config pathless.toml",
             "study lesion --config scaled.toml",
             "study compare --config compared.toml",
             "reproduce mine --targets nothing.toml",

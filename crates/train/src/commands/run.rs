@@ -181,15 +181,22 @@ pub fn declared_facts(name: &str) -> Result<DatasetFacts, Error> {
     })
 }
 
+/// Checks that the network of that name takes images of that size.
+///
+/// # Errors
+///
+/// With exit code 2, where it does not.
+pub fn check_size(name: &str, architecture: &Architecture, size: Size) -> Result<(), Error> {
+    let check = architecture.check([size.height, size.width]);
+    check.map_err(|error| {
+        Error::usage(format!("model `{name}` does not fit the images"))
+            .because(error)
+            .with_hint("choose another model (`train list`) or another crop")
+    })
+}
+
 fn check_network(plan: &Plan, architecture: &Architecture, size: Size) -> Result<(), Error> {
-    architecture
-        .check([size.height, size.width])
-        .map_err(|error| {
-            let name = &plan.model.name;
-            Error::usage(format!("model `{name}` does not fit the images"))
-                .because(error)
-                .with_hint("choose another model (`train list`) or another crop")
-        })?;
+    check_size(&plan.model.name, architecture, size)?;
     let input = [architecture.channels(), size.height, size.width];
     if plan.gradient_checkpointing && describe(plan, architecture, input).blocks == 0 {
         let what = format!("model `{}` has no blocks to compute again", plan.model.name);

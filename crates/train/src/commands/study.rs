@@ -59,11 +59,15 @@ pub fn run(arguments: &StudyArgs) -> Result<ExitCode, Error> {
     Ok(ending)
 }
 
-/// Checks before the first run that the experiments differ, and in the factor alone, as far as that is known.
+/// Checks before the first run that the experiments differ, and in the factor alone, and that their networks are some for
+/// the study, as far as that is known.
 fn check(study: &Study, experiments: &[Experiment]) -> Result<(), Error> {
     let mut plans: Vec<(&str, Plan)> = Vec::new();
     for experiment in experiments {
-        if let Some(plan) = sweep::planned(&experiment.job(0))? {
+        let job = experiment.job(0);
+        if let Some(plan) = sweep::planned(&job)? {
+            let (model, input) = sweep::blank(&job, &plan.dataset.facts)?;
+            study::check(study.study, &experiment.name, &model, input)?;
             plans.push((&experiment.name, plan));
         }
     }

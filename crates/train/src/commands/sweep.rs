@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use burn::tensor::Device;
-use models::{Description, Init};
+use models::{Description, Init, Model};
 
 use super::blueprint::check_bounds;
 use super::interrupt::{self, INTERRUPTED};
-use super::run::declared_facts;
+use super::run::{check_size, declared_facts};
 use super::{cores, price};
 use crate::cli::{SweepArgs, TableFormat};
 use crate::error::Error;
@@ -95,14 +95,21 @@ fn other_plan(run: &Found, differences: &[String]) -> Error {
 
 /// Of the network of a job, for an image of its dataset.
 pub fn multiply_adds(job: &Job, facts: &DatasetFacts) -> Result<u64, Error> {
+    let (model, input) = blank(job, facts)?;
+    Ok(Description::of(&model, input).multiply_adds)
+}
+
+/// The network of a job, whose weights nothing draws, and `[channels, height, width]` of its images.
+pub fn blank(job: &Job, facts: &DatasetFacts) -> Result<(Model, [usize; 3]), Error> {
     let file = job.recipe()?;
     let size = plan::input(&file.recipe.augment.train, facts.size)?;
     let architecture = (file.architecture()?)
         .with_classes(facts.classes)
         .with_channels(size.channels);
+    check_size(&file.recipe.model.name, &architecture, size)?;
     let mut init = Init::new(&Device::flex(), architecture.initialization(), 0);
     let model = architecture.init(&mut init);
-    Ok(Description::of(&model, [size.channels, size.height, size.width]).multiply_adds)
+    Ok((model, [size.channels, size.height, size.width]))
 }
 
 /// The plan of a job, as far as it is known before its data is read; none where its dataset has no name.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use models::Model;
 use models::routes::Deletable;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -16,11 +17,23 @@ use crate::evaluate::evaluate_by;
 use crate::lab::effect::POINTS;
 use crate::streams::say;
 
+/// Checks that a network has something to delete.
+pub(super) fn check(name: &str, model: &Model, input: [usize; 3]) -> Result<(), Error> {
+    let parts = model.deletable(input);
+    if parts.iter().all(|part| part.changes_shape) {
+        let what = format!("`{name}` has no block that can be deleted");
+        return Err(Error::usage(what)
+            .because("only what keeps the shape of what flows can be left out")
+            .with_hint("take it out of the study"));
+    }
+    Ok(())
+}
+
 /// Deletes and swaps.
 ///
 /// # Errors
 ///
-/// With exit code 1, where an image cannot be read; with 2, where a network has nothing to delete.
+/// With exit code 1, where an image cannot be read.
 pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
     let mut lesions = Vec::with_capacity(subjects.len());
     for subject in subjects {
@@ -68,12 +81,6 @@ impl<'a> Lesions<'a> {
     fn of(subject: &'a Subject, samples: usize) -> Result<Self, Error> {
         let parts = subject.model.deletable(subject.input());
         let keeping: Vec<&Deletable> = parts.iter().filter(|part| !part.changes_shape).collect();
-        if keeping.is_empty() {
-            let what = format!("`{}` has no block that can be deleted", subject.name);
-            return Err(Error::usage(what)
-                .because("only what keeps the shape of what flows can be left out")
-                .with_hint("take it out of the study"));
-        }
         let mut single = Vec::with_capacity(parts.len());
         for part in &parts {
             single.push((part.clone(), error_without(subject, &[part])?));

@@ -18,7 +18,26 @@ pub use file::{Kind, Network, Study};
 pub use findings::{Cell, Findings, Grid, Measured};
 pub use subject::{Past, Subject};
 
+use models::Model;
+
 use crate::error::Error;
+
+/// Checks that a network for images of `[channels, height, width]` is one that a study of that kind can look into.
+///
+/// # Errors
+///
+/// With exit code 2, where it is not.
+///
+/// # Panics
+///
+/// Where the network does not take images of that size.
+pub fn check(kind: Kind, name: &str, model: &Model, input: [usize; 3]) -> Result<(), Error> {
+    match kind {
+        Kind::Lesion => lesion::check(name, model, input),
+        Kind::Paths => paths::check(name, model, input),
+        _ => Ok(()),
+    }
+}
 
 /// Looks into trained networks, as a study of that kind does.
 ///
@@ -30,6 +49,9 @@ use crate::error::Error;
 ///
 /// For a study of training, or a comparison.
 pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
+    for subject in subjects {
+        check(study.study, &subject.name, &subject.model, subject.input())?;
+    }
     match study.study {
         Kind::Lesion => lesion::measure(study, subjects),
         Kind::Paths => paths::measure(study, subjects),

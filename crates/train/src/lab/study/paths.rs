@@ -22,11 +22,20 @@ use crate::streams::say;
 /// How much of the gradient the paths that count are to have together.
 const MOST: f64 = 0.95;
 
+/// Checks that there is more than one path through a network.
+pub(super) fn check(name: &str, model: &Model, input: [usize; 3]) -> Result<(), Error> {
+    if model.residual_blocks(input) == 0 {
+        let what = format!("`{name}` has one path alone: it has no shortcuts");
+        return Err(Error::usage(what).with_hint("take it out of the study"));
+    }
+    Ok(())
+}
+
 /// Follows gradients along paths of each length.
 ///
 /// # Errors
 ///
-/// With exit code 1, where an image cannot be read; with 2, where a network has no shortcuts.
+/// With exit code 1, where an image cannot be read.
 pub fn measure(study: &Study, subjects: &[Subject]) -> Result<Measured, Error> {
     let mut spectra = Vec::with_capacity(subjects.len());
     for subject in subjects {
@@ -53,10 +62,6 @@ struct Spectrum<'a> {
 impl<'a> Spectrum<'a> {
     fn of(subject: &'a Subject, samples: usize) -> Result<Self, Error> {
         let blocks = subject.model.residual_blocks(subject.input());
-        if blocks == 0 {
-            let what = format!("`{}` has one path alone: it has no shortcuts", subject.name);
-            return Err(Error::usage(what).with_hint("take it out of the study"));
-        }
         let mut rng = ChaCha8Rng::seed_from_u64(subject.key());
         let learning = subject.model.clone().train();
         let mut magnitude = Vec::with_capacity(blocks + 1);
