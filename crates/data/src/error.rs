@@ -70,6 +70,47 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A tar archive is truncated or damaged.
+    #[error("archive `{}` is truncated or damaged", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+
+    /// An image file is not the one that was there when the dataset was opened.
+    #[error("`{}` was changed after it was indexed", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A folder holds no shard to train on.
+    #[error("no shards `*train*.tar` in `{}`", folder.display())]
+    NoShards {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A file beside an image holds no class.
+    #[error("no class in `{}`: expected a number from 0 to {}, found `{found}`", path.display(), classes.saturating_sub(1))]
+    ClassFile {
+        /// The file.
+        path: PathBuf,
+        /// How many classes there are.
+        classes: usize,
+        /// What it holds.
+        found: String,
+    },
+
+    /// Two images of a class have the same name.
+    #[error("two images of a class have the same name: `{}` and `{}`", paths[0].display(), paths[1].display())]
+    TwinFiles {
+        /// Where they are.
+        paths: [PathBuf; 2],
+    },
+
     /// A file is longer or shorter than its format says.
     #[error("`{}` has the wrong length: expected {expected} bytes, found {found}", path.display())]
     Length {
@@ -412,6 +453,7 @@ impl Error {
             Error::Sample { source, .. } => source.is_of_a_file(),
             Error::MissingFile { .. }
             | Error::Read { .. }
+            | Error::Changed { .. }
             | Error::Decode { .. }
             | Error::TooLarge { .. }
             | Error::ZeroSize { .. } => true,
@@ -447,6 +489,16 @@ impl Error {
                 "delete `{}`, and get it again, for example with `train fetch`",
                 path.display()
             ),
+            Error::Archive { path, .. } => {
+                format!("replace `{}` by a whole copy, or pack it again", path.display())
+            }
+            Error::Changed { .. } => {
+                "start again, or, where the dataset is large, let `train verify` read all of it".into()
+            }
+            Error::NoShards { .. } => {
+                "`train pack` writes shards: `train-000000.tar`, and `val-000000.tar` where there are test images".into()
+            }
+            Error::TwinFiles { .. } => "rename or remove one of them".into(),
             Error::Length { path, .. } => format!(
                 "the file was cut or changed: replace `{}` by a whole copy",
                 path.display()

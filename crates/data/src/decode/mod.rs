@@ -102,6 +102,11 @@ impl Encoded {
         self
     }
 
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The size that the image will have.
     pub fn size(&self) -> Size {
         self.size
