@@ -86,6 +86,42 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A file could not be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// There is nothing to be packed: the images of the dataset are in no files of their own.
+    #[error("the dataset has no image files")]
+    NoFiles,
+
+    /// A folder holds shards of other images, or packed in another way.
+    #[error("`{}` holds other shards", folder.display())]
+    OtherPack {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// Some shards are still to be written.
+    #[error("not all shards are in `{}` yet", folder.display())]
+    Unfinished {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// What says what was packed is damaged.
+    #[error("`{}` is damaged", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+
     /// A folder holds no shard to train on.
     #[error("no shards `*train*.tar` in `{}`", folder.display())]
     NoShards {
@@ -498,6 +534,17 @@ impl Error {
             Error::NoShards { .. } => {
                 "`train pack` writes shards: `train-000000.tar`, and `val-000000.tar` where there are test images".into()
             }
+            Error::NoFiles => {
+                "datasets of class folders, shards and archives of images are packed".into()
+            }
+            Error::OtherPack { .. } => "name another folder with `--output`, or remove it".into(),
+            Error::Unfinished { .. } => {
+                "type the same `train pack` line again, which goes on".into()
+            }
+            Error::Description { path, .. } => format!(
+                "restore `{}` from a copy, or remove its folder and pack again",
+                path.display()
+            ),
             Error::TwinFiles { .. } => "rename or remove one of them".into(),
             Error::Length { path, .. } => format!(
                 "the file was cut or changed: replace `{}` by a whole copy",

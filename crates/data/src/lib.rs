@@ -19,6 +19,7 @@ mod loader;
 mod manifest;
 mod mix;
 mod opened;
+pub mod pack;
 mod part;
 mod progress;
 pub mod random;

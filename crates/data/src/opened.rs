@@ -79,7 +79,7 @@ impl fmt::Debug for Opened {
             .field("statistics", &self.statistics)
             .field("bad", &self.bad)
             .field("fingerprint", &self.fingerprint)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

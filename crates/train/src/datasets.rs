@@ -53,15 +53,15 @@ pub fn default_dir() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("datasets"))
 }
 
-/// Indexing that is heard of from so many bytes on.
-const LONG_TO_INDEX: u64 = 1 << 30;
+/// Reading is heard of from so many bytes on.
+pub const LONG_TO_READ: u64 = 1 << 30;
 
 /// How image files are made known: what was known of them before is in the user's cache.
 fn indexing() -> Indexing {
     Indexing {
         cache: dirs::cache_dir().map(|cache| cache.join("kiln").join("indices")),
         anew: false,
-        progress: Box::new(Work::new(["indexing", "indexed"]).worth(LONG_TO_INDEX)),
+        progress: Box::new(Work::new(["indexing", "indexed"]).worth(LONG_TO_READ)),
     }
 }
 
@@ -101,24 +101,44 @@ pub fn open(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error>
 ///
 /// As [`open`], but for those.
 pub fn open_with_bad_images(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error> {
+    open_by(dataset, data_dir, &mut indexing())
+}
+
+/// The same, whose image files are all read, whatever is known of them.
+///
+/// # Errors
+///
+/// As [`open_with_bad_images`].
+pub fn open_anew(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error> {
+    let anew = Indexing {
+        anew: true,
+        ..indexing()
+    };
+    open_by(dataset, data_dir, &mut { anew })
+}
+
+fn open_by(
+    dataset: &recipe::Dataset,
+    data_dir: &Path,
+    indexing: &mut Indexing,
+) -> Result<Opened, Error> {
     let opened = match dataset {
-        recipe::Dataset::Name(name) => return open_named(name, data_dir),
+        recipe::Dataset::Name(name) => return open_named(name, data_dir, indexing),
         recipe::Dataset::Tensors { train, test } => data::open_tensors(train, test.as_deref()),
         recipe::Dataset::Idx(folder) => data::open_idx(folder),
-        recipe::Dataset::Folder(folder) => data::open_folder(folder, &mut indexing()),
-        recipe::Dataset::Shards(folder) => data::open_shards(folder, &mut indexing()),
+        recipe::Dataset::Folder(folder) => data::open_folder(folder, indexing),
+        recipe::Dataset::Shards(folder) => data::open_shards(folder, indexing),
     };
     opened.map_err(|error| Error::failure("cannot open the dataset").explained_by(error))
 }
 
-fn open_named(name: &str, data_dir: &Path) -> Result<Opened, Error> {
+fn open_named(name: &str, data_dir: &Path, indexing: &mut Indexing) -> Result<Opened, Error> {
     let manifest = find(name).ok_or_else(|| unknown(name))?;
     let cannot = || Error::failure(format!("cannot open dataset `{name}`"));
-    match data::open(manifest, data_dir, &mut indexing()) {
+    match data::open(manifest, data_dir, indexing) {
         Err(data::Error::MissingDataset { archives, .. }) if !archives.is_empty() => {
             download(manifest, data_dir)?;
-            data::open(manifest, data_dir, &mut indexing())
-                .map_err(|error| cannot().explained_by(error))
+            data::open(manifest, data_dir, indexing).map_err(|error| cannot().explained_by(error))
         }
         opened => opened.map_err(|error| cannot().explained_by(error)),
     }

@@ -43,7 +43,7 @@ pub(super) fn check_side(transform: &'static str, key: &'static str, side: usize
 
 /// The smallest size of the image's shape that covers `height` x `width`, its longer side rounded down as torchvision's
 /// `Resize` does.
-pub(super) fn output_size(height: usize, width: usize, size: Size) -> Result<Size> {
+pub(crate) fn output_size(height: usize, width: usize, size: Size) -> Result<Size> {
     for (key, side) in [("height", height), ("width", width)] {
         check_side(NAME, key, side)?;
     }

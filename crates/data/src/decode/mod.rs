@@ -103,8 +103,8 @@ impl Encoded {
     }
 
     /// The bytes of the file.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
 
     /// The size that the image will have.

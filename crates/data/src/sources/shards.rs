@@ -13,7 +13,7 @@ use super::members::{Member, for_each_member};
 use super::{MOST_CLASSES, Splits, read_error};
 use crate::decode::is_image;
 use crate::index::{Entry, Indexing, Stamp};
-use crate::{Error, Result};
+use crate::{Error, Result, pack};
 
 /// The names of the classes, a line each, in the order of their labels.
 pub(crate) const CLASSES: &str = "classes.txt";
@@ -26,7 +26,8 @@ const DOT: &str = "%2E";
 
 /// Reads the shards `*train*.tar`, and those with `test`, `val` or `validation` in their names, of `folder`.
 pub(crate) fn open(folder: &Path, indexing: &mut Indexing) -> Result<Opened> {
-    let names = archive_names(folder)?;
+    pack::check_whole(folder)?;
+    let names = names(folder, "tar")?;
     let train = places(&names, &TRAIN);
     if train.is_empty() {
         return Err(Error::NoShards {
@@ -75,19 +76,16 @@ pub(crate) fn open(folder: &Path, indexing: &mut Indexing) -> Result<Opened> {
 
 /// Whether `folder` holds shards to train on.
 pub(crate) fn are_in(folder: &Path) -> bool {
-    archive_names(folder).is_ok_and(|names| !places(&names, &TRAIN).is_empty())
+    names(folder, "tar").is_ok_and(|names| !places(&names, &TRAIN).is_empty())
 }
 
-/// The names of the tar archives in a folder, sorted.
-fn archive_names(folder: &Path) -> Result<Vec<String>> {
+/// The names of the files in a folder that end so, sorted.
+pub(crate) fn names(folder: &Path, ending: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
+    let is_wanted = |name: &String| Path::new(name).extension() == Some(ending.as_ref());
     for entry in fs::read_dir(folder).map_err(read_error(folder))? {
         let name = entry.map_err(read_error(folder))?.file_name();
-        names.extend(
-            name.into_string()
-                .ok()
-                .filter(|name| name.ends_with(".tar")),
-        );
+        names.extend(name.into_string().ok().filter(|name| is_wanted(name)));
     }
     names.sort();
     Ok(names)
@@ -175,6 +173,18 @@ pub(crate) fn list(shard: &Path) -> Result<Vec<Entry>> {
     images.into_iter().map(entry).collect()
 }
 
+/// The key of the last image in a shard.
+pub(crate) fn last_key(shard: &Path) -> Result<Option<String>> {
+    let mut last = None;
+    for_each_member(shard, |member, _| {
+        if is_image(&member.name) {
+            last = split_name(&member.name);
+        }
+        Ok(())
+    })?;
+    Ok(last.map(|(key, _)| key.display().to_string()))
+}
+
 /// A member's key and ending.
 fn split_name(member: &Path) -> Option<(PathBuf, String)> {
     let (stem, ending) = member.file_name()?.to_str()?.split_once('.')?;
@@ -192,6 +202,14 @@ fn class(path: &Path, bytes: &mut dyn Read) -> Result<usize> {
         classes: MOST_CLASSES,
         found: text.trim().escape_default().to_string(),
     })
+}
+
+/// An image's name in a shard: no dot but the one before its ending, so that every reader sees one key.
+pub(crate) fn with_escapes(name: &str) -> String {
+    match name.rsplit_once('.') {
+        Some((stem, ending)) => format!("{}.{ending}", stem.replace('.', DOT)),
+        None => name.to_owned(),
+    }
 }
 
 fn without_escapes(member: &Path) -> PathBuf {
