@@ -437,6 +437,21 @@ def vgg16_c(build):
     return changed
 
 
+def cifar_vgg(build):
+    """The features of torchvision's, and hidden fully connected layers of 512 features, as in
+    github.com/chenyaofo/pytorch-cifar-models."""
+
+    def changed(classes):
+        network = build(num_classes=classes)
+        network.avgpool = nn.AdaptiveAvgPool2d(1)
+        network.classifier[0] = nn.Linear(512, 512)
+        network.classifier[3] = nn.Linear(512, 512)
+        network.classifier[6] = nn.Linear(512, classes)
+        return network
+
+    return changed
+
+
 def vggs():
     where = "Simonyan and Zisserman 2014 table 1, torchvision's with "
     lrn, c = where + "a normalisation", where + "1x1 convolutions"
@@ -452,6 +467,16 @@ def vggs():
         "vgg16_c_bn": paper(vgg16_c(torchvision.models.vgg16_bn), c, 224, 32, 1000),
         "vgg16_bn": torchvision_("vgg16_bn", small=32),
         "vgg19_bn": torchvision_("vgg19_bn", small=32),
+        **{
+            f"cifar_{name}": paper(
+                cifar_vgg(getattr(torchvision.models, name)),
+                "chenyaofo/pytorch-cifar-models, torchvision's features",
+                32,
+                32,
+                10,
+            )
+            for name in ("vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn")
+        },
     }
 
 

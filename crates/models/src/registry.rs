@@ -31,7 +31,7 @@ use crate::senet::{
     SE_RESNET50, SE_RESNET101, SE_RESNET110, SE_RESNET152, SE_RESNEXT50_32X4D, SENET154, SERESNET50,
 };
 use crate::squeezenet::{SQUEEZENET1_0, SQUEEZENET1_1};
-use crate::vgg::{VGG11, VGG11_LRN, VGG13, VGG16, VGG16_C, VGG19, batch_normalized};
+use crate::vgg::{self, VGG11, VGG11_LRN, VGG13, VGG16, VGG16_C, VGG19, batch_normalized};
 
 /// A named network.
 #[derive(Clone, Debug)]
@@ -141,6 +141,10 @@ pub const MODELS: &[Entry] = &[
     entry("vgg16_bn", Vgg(batch_normalized(VGG16)), 224, SIMONYAN_2014).reaches(73.36, TORCHVISION),
     entry("vgg19_bn", Vgg(batch_normalized(VGG19)), 224, SIMONYAN_2014)
         .reaches(74.218, TORCHVISION),
+    entry("cifar_vgg11_bn", Vgg(vgg::cifar(VGG11)), 32, SIMONYAN_2014),
+    entry("cifar_vgg13_bn", Vgg(vgg::cifar(VGG13)), 32, SIMONYAN_2014),
+    entry("cifar_vgg16_bn", Vgg(vgg::cifar(VGG16)), 32, SIMONYAN_2014),
+    entry("cifar_vgg19_bn", Vgg(vgg::cifar(VGG19)), 32, SIMONYAN_2014),
     entry("googlenet", Inception(GOOGLENET), 224, SZEGEDY_2014)
         .plus_minus_one()
         .reaches(69.778, TORCHVISION),

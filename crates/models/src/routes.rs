@@ -28,6 +28,10 @@ struct Journey {
     passed: usize,
     /// The block of a stage that was passed last.
     last: Option<usize>,
+    /// Which of the layers that ask are left out.
+    deleted: Vec<usize>,
+    /// The layers that asked, each as it is counted in its stage.
+    asked: Vec<usize>,
 }
 
 /// Which way a residual block is taken.
@@ -49,14 +53,24 @@ pub enum Route {
 /// A part that a network can do without: its input takes the place of its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletable {
-    /// The tap behind it.
+    /// The tap behind it, or the layer before that tap: `stage1.block0`, `stage1.layer1`.
     pub place: String,
     /// Whether its output has another shape than its input, so that a shortcut has to stand in.
     pub changes_shape: bool,
-    /// Which residual block it is, if it is one.
-    block: Option<usize>,
+    part: Part,
     /// Which block of its stage it is, if it is one.
     index: Option<usize>,
+}
+
+/// What of a network it is, counted front to back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// A residual block.
+    Block(usize),
+    /// A layer that asks whether it is left out.
+    Layer(usize),
+    /// All between two taps.
+    BetweenTaps,
 }
 
 impl Deletable {
@@ -75,38 +89,24 @@ impl Deletable {
 
 impl Model {
     /// What can be deleted from the network, for images of `[channels, height, width]`, front to back:
-    /// its residual blocks, and whatever else between two taps keeps the shape. Nothing is computed.
+    /// its residual blocks, and what else keeps the shape, between two taps or as a layer before one. Nothing is computed.
     ///
     /// # Panics
     ///
     /// Where the network does not take images of that size.
     pub fn deletable(&self, input: [usize; 3]) -> Vec<Deletable> {
         let device = self.devices().into_iter().next().unwrap_or_default();
-        let mut blocks = Blocks::default();
+        let mut passages = Passages::default();
         trace::run(input, &device, |images| {
             travel(Journey::default(), || {
-                self.forward_with(images, &mut blocks)
+                self.forward_with(images, &mut passages)
             })
         });
-        let mut before: Option<&(Place, usize, Option<usize>)> = None;
-        let mut deletable = Vec::new();
-        for seen in &blocks.0 {
-            let (place, passed, index) = seen;
-            if let Some((previous, passed_before, _)) = before {
-                let changes_shape = previous.shape != place.shape;
-                let block = (passed > passed_before).then_some(*passed_before);
-                if block.is_some() || !changes_shape {
-                    deletable.push(Deletable {
-                        place: place.name.clone(),
-                        changes_shape,
-                        block,
-                        index: *index,
-                    });
-                }
-            }
-            before = Some(seen);
-        }
-        deletable
+        let befores = std::iter::once(None).chain(passages.0.iter().map(Some));
+        let passed = befores.zip(&passages.0);
+        passed
+            .flat_map(|(before, passage)| passage.deletable(before))
+            .collect()
     }
 
     /// How many residual blocks the network has, for images of `[channels, height, width]`; nothing is
@@ -127,21 +127,19 @@ impl Model {
     /// `[n, channels, h, w]` to `[n, classes]`, without these parts. With none of them, it is
     /// [`forward`](crate::Network::forward), bit for bit.
     pub fn forward_without(&self, images: Tensor<4>, deleted: &[&Deletable]) -> Tensor<2> {
-        let blocks = deleted.iter().filter_map(|part| part.block);
-        let mut routes =
-            vec![Route::Both; blocks.clone().map(|block| block + 1).max().unwrap_or(0)];
-        for block in blocks {
-            routes[block] = Route::Shortcut;
+        let mut journey = Journey::default();
+        let mut bypass = Bypass::default();
+        for one in deleted {
+            match one.part {
+                Part::Block(block) => {
+                    let routes = journey.routes.len().max(block + 1);
+                    journey.routes.resize(routes, Route::Both);
+                    journey.routes[block] = Route::Shortcut;
+                }
+                Part::Layer(layer) => journey.deleted.push(layer),
+                Part::BetweenTaps => bypass.deleted.push(&one.place),
+            }
         }
-        let others = deleted.iter().filter(|part| part.block.is_none());
-        let mut bypass = Bypass {
-            deleted: others.map(|part| part.place.as_str()).collect(),
-            before: None,
-        };
-        let journey = Journey {
-            routes,
-            ..Journey::default()
-        };
         travel(journey, || self.forward_with(images, &mut bypass)).0
     }
 
@@ -285,19 +283,87 @@ fn take_last() -> Option<usize> {
     JOURNEY.with_borrow_mut(|journey| journey.as_mut()?.last.take())
 }
 
-/// Each tap, with the residual blocks that were passed before it, and the block of a stage that it is behind.
-#[derive(Default)]
-struct Blocks(Vec<(Place, usize, Option<usize>)>);
+/// Whether the layer that asks is left out: layer `index` of its stage, which keeps the shape.
+pub(crate) fn skips_layer(index: usize) -> bool {
+    JOURNEY.with_borrow_mut(|journey| {
+        let Some(journey) = journey else {
+            return false;
+        };
+        journey.asked.push(index);
+        journey.deleted.contains(&(journey.asked.len() - 1))
+    })
+}
 
-impl Tap for Blocks {
+/// The layers that this forward pass has behind it, of those that ask.
+fn asked() -> Vec<usize> {
+    JOURNEY.with_borrow(|journey| {
+        let journey = journey.as_ref();
+        journey.map_or_else(Vec::new, |journey| journey.asked.clone())
+    })
+}
+
+/// A tap, and what was passed before it.
+struct Passage {
+    place: Place,
+    /// Residual blocks.
+    blocks: usize,
+    /// The block of a stage that it is behind.
+    index: Option<usize>,
+    /// Layers that asked.
+    asked: Vec<usize>,
+}
+
+impl Passage {
+    /// What can be deleted between the tap before and this one.
+    fn deletable(&self, before: Option<&Self>) -> Vec<Deletable> {
+        let asked_before = before.map_or(0, |before| before.asked.len());
+        let layers = (self.asked.iter().enumerate()).skip(asked_before);
+        let layers = layers.map(|(number, index)| Deletable {
+            place: format!("{}.layer{index}", self.place.name),
+            changes_shape: false,
+            part: Part::Layer(number),
+            index: None,
+        });
+        let whole = before.and_then(|before| self.deletable_whole(before));
+        layers.chain(whole).collect()
+    }
+
+    fn deletable_whole(&self, before: &Self) -> Option<Deletable> {
+        let changes_shape = before.place.shape != self.place.shape;
+        let part = if self.blocks > before.blocks {
+            Part::Block(before.blocks)
+        } else if changes_shape {
+            return None;
+        } else {
+            Part::BetweenTaps
+        };
+        Some(Deletable {
+            place: self.place.name.clone(),
+            changes_shape,
+            part,
+            index: self.index,
+        })
+    }
+}
+
+/// Each tap of a forward pass.
+#[derive(Default)]
+struct Passages(Vec<Passage>);
+
+impl Tap for Passages {
     fn at(&mut self, place: &str, x: Tensor<4>) -> Tensor<4> {
-        let place = Place::of(place, &x);
-        self.0.push((place, passed(), take_last()));
+        self.0.push(Passage {
+            place: Place::of(place, &x),
+            blocks: passed(),
+            index: take_last(),
+            asked: asked(),
+        });
         x
     }
 }
 
 /// Hands on what flowed at the tap before those that are deleted.
+#[derive(Default)]
 struct Bypass<'a> {
     deleted: Vec<&'a str>,
     before: Option<Tensor<4>>,

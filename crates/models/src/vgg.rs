@@ -14,6 +14,10 @@
 //!
 //! A-LRN is A with local response normalisation after the first convolution.
 //!
+//! For CIFAR's images of 32x32 there are forms with batch normalisation, whose hidden fully connected layers have 512
+//! features: after the fifth pooling, one pixel is left. They are not the paper's; their shape and names are those of
+//! github.com/chenyaofo/pytorch-cifar-models, and close to what later papers train on CIFAR as VGG.
+//!
 //! # Departures
 //!
 //! - Weights are drawn as torchvision draws them (convolutions by He et al. 2015 with fan-out, fully
@@ -37,7 +41,7 @@ use crate::layers::{
 };
 use crate::{
     ConfigError, Init, Initialization, Network, NetworkConfig, Seen, Tap, TestScales,
-    gradient_checkpointing,
+    gradient_checkpointing, routes,
 };
 
 /// Table 1, A.
@@ -64,16 +68,14 @@ pub const VGG19: VggConfig = table1([
 
 /// Filters of each stage's convolutions.
 const WIDTHS: [usize; 5] = [64, 128, 256, 512, 512];
-/// What the first fully connected layer sees.
-const SEEN: Seen = Seen::Means(7);
-/// Features of the hidden fully connected layers.
-const HIDDEN: usize = 4096;
 
 const fn table1(kernels: [&'static [usize]; 5]) -> VggConfig {
     VggConfig {
         kernels,
         norm: Norm::None,
         activation: RectifierKind::Relu,
+        seen: Seen::Means(7),
+        hidden: 4096,
         dropout: 0.5,
         channels: 3,
         classes: 1000,
@@ -85,6 +87,16 @@ pub const fn batch_normalized(config: VggConfig) -> VggConfig {
     VggConfig {
         norm: Norm::Batch,
         ..config
+    }
+}
+
+/// The same for CIFAR's images, with batch normalisation.
+pub const fn cifar(config: VggConfig) -> VggConfig {
+    VggConfig {
+        seen: Seen::Mean,
+        hidden: 512,
+        classes: 10,
+        ..batch_normalized(config)
     }
 }
 
@@ -108,6 +120,10 @@ pub struct VggConfig {
     pub norm: Norm,
     /// What rectifies.
     pub activation: RectifierKind,
+    /// What the first fully connected layer sees.
+    pub seen: Seen,
+    /// Features of the hidden fully connected layers.
+    pub hidden: usize,
     /// Share of the hidden features that training drops.
     pub dropout: f64,
     /// Channels of the images.
@@ -133,9 +149,9 @@ impl NetworkConfig for VggConfig {
         ConfigError::if_below(32, size)
     }
 
-    /// Down to 7x7 pixels of the last pooling.
+    /// Down to what is seen of the last pooling.
     fn check_map(&self, size: [usize; 2]) -> Result<(), ConfigError> {
-        ConfigError::if_below(32 * SEEN.extent(), size)
+        ConfigError::if_below(32 * self.seen.extent(), size)
     }
 
     fn init(&self, init: &mut Init) -> Vgg {
@@ -153,12 +169,13 @@ impl NetworkConfig for VggConfig {
             response_norm: (self.norm == Norm::LocalResponse)
                 .then(|| LocalResponseNorm::new(LocalResponseNorm::KRIZHEVSKY)),
             pool: MaxPool2d::new(2, 2, 0),
-            fc1: Linear::new(SEEN.values(channels), HIDDEN, init),
-            rectifier1: Rectifier::new(self.activation, HIDDEN, init),
-            fc2: Linear::new(HIDDEN, HIDDEN, init),
-            rectifier2: Rectifier::new(self.activation, HIDDEN, init),
+            seen: self.seen,
+            fc1: Linear::new(self.seen.values(channels), self.hidden, init),
+            rectifier1: Rectifier::new(self.activation, self.hidden, init),
+            fc2: Linear::new(self.hidden, self.hidden, init),
+            rectifier2: Rectifier::new(self.activation, self.hidden, init),
             dropout: Dropout::new(self.dropout),
-            fc3: Linear::new(HIDDEN, self.classes, init),
+            fc3: Linear::new(self.hidden, self.classes, init),
         }
     }
 
@@ -177,6 +194,8 @@ pub struct Vgg {
     stages: Vec<Stage>,
     response_norm: Option<LocalResponseNorm>,
     pool: MaxPool2d,
+    #[module(skip)]
+    seen: Seen,
     fc1: Linear,
     rectifier1: Rectifier,
     fc2: Linear,
@@ -196,16 +215,16 @@ impl Network for Vgg {
             }
             x = tap.at(&format!("stage{}", index + 1), self.pool.forward(x));
         }
-        x // [n, 512, 7, 7]
+        x // [n, 512, 7, 7]; of CIFAR's images [n, 512, 1, 1]
     }
 
     fn seen(&self) -> Seen {
-        SEEN
+        self.seen
     }
 
     fn classify(&self, rows: Tensor<2>) -> Tensor<2> {
-        let x = self.rectifier1.forward(self.fc1.forward(rows)); // [n, 4096]
-        let x = self.fc2.forward(self.dropout.forward(x)); // [n, 4096]
+        let x = self.rectifier1.forward(self.fc1.forward(rows)); // [n, hidden]
+        let x = self.fc2.forward(self.dropout.forward(x)); // [n, hidden]
         let x = self.rectifier2.forward(x);
         self.fc3.forward(self.dropout.forward(x))
     }
@@ -261,7 +280,14 @@ impl Stage {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.layers.iter().fold(x, |x, layer| layer.forward(x))
+        let layers = self.layers.iter().enumerate();
+        layers.fold(x, |x, (index, layer)| {
+            if layer.keeps_shape && routes::skips_layer(index) {
+                x
+            } else {
+                layer.forward(x)
+            }
+        })
     }
 
     fn pytorch_layers(&self) -> usize {
@@ -276,6 +302,9 @@ struct Layer {
     conv: Conv2d,
     norm: Option<BatchNorm>,
     rectifier: Rectifier,
+    /// So that the network can do without it.
+    #[module(skip)]
+    keeps_shape: bool,
 }
 
 impl Layer {
@@ -284,6 +313,7 @@ impl Layer {
             conv: conv.init(init),
             norm: (config.norm == Norm::Batch).then(|| BatchNorm::new(conv.filters, init)),
             rectifier: Rectifier::new(config.activation, conv.filters, init),
+            keeps_shape: conv.channels == conv.filters,
         }
     }
 

@@ -33,6 +33,7 @@ fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
 fn classified(model: &Model, rows: Tensor<2>) -> Tensor<2> {
     match model {
         Model::ResNet(network) => network.classify(rows),
+        Model::Vgg(network) => network.classify(rows),
         other => panic!("{other:?}"),
     }
 }
@@ -45,6 +46,7 @@ fn without_nothing_a_network_is_itself() {
         "plain20",
         "preact_resnet110",
         "vgg11_bn",
+        "cifar_vgg11_bn",
         "efficientnet_b0",
     ] {
         let model = network(name, &device);
@@ -123,6 +125,45 @@ fn a_plain_network_loses_the_blocks_that_keep_the_shape() {
             whole
         );
     }
+}
+
+/// Of A: without all of its layers that keep the shape, it has one layer a stage.
+#[test]
+fn vgg_loses_the_layers_that_keep_the_shape() {
+    let device = Device::flex();
+    let model = network("cifar_vgg11_bn", &device);
+    let parts = model.deletable(INPUT);
+    assert_eq!(model.residual_blocks(INPUT), 0);
+    let places: Vec<&str> = parts.iter().map(|part| part.place.as_str()).collect();
+    assert_eq!(
+        places,
+        [
+            "stage3.layer1",
+            "stage4.layer1",
+            "stage5.layer0",
+            "stage5.layer1"
+        ]
+    );
+    assert!(parts.iter().all(|part| !part.changes_shape));
+    assert!(
+        parts
+            .iter()
+            .all(|one| parts.iter().all(|other| !one.fits(other)))
+    );
+    let images = images(2, &device);
+    let whole = values(model.forward(images.clone()));
+    let without = |parts: &[_]| values(model.forward_without(images.clone(), parts));
+    for part in &parts {
+        assert_ne!(without(&[part]), whole, "{}", part.place);
+    }
+    // Without its two layers, the fifth stage is its pooling: the largest of 2x2 values.
+    let stage4 = values(model.features(images.clone(), "stage4").unwrap());
+    let pooled: Vec<f32> = (stage4.chunks(4))
+        .map(|window| window.iter().copied().fold(f32::MIN, f32::max))
+        .collect();
+    let seen = Tensor::from_data(TensorData::new(pooled, [2, 512]), &device);
+    let expected = values(classified(&model, seen));
+    assert_eq!(without(&[&parts[2], &parts[3]]), expected);
 }
 
 /// The gradient by the images is the sum of those along all paths: of two blocks, four.

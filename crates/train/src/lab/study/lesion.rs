@@ -86,6 +86,9 @@ impl<'a> Lesions<'a> {
             for _ in 0..samples {
                 let drawn: Vec<&Deletable> = keeping.sample(&mut rng, count).copied().collect();
                 several.push((count, error_without(subject, &drawn)?));
+                if pairs.is_empty() {
+                    continue;
+                }
                 let drawn: Vec<[usize; 2]> = (0..count)
                     .filter_map(|_| pairs.choose(&mut rng).copied())
                     .collect();
@@ -205,7 +208,7 @@ fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
             0.0..most(|lesions| lesions.single.len() as f64) + 1.0,
             "At 0: nothing is deleted. Where a network is many paths side by side, one block more or less hardly matters; \
              peaks are blocks that change the shape. Of a network without shortcuts, only blocks that keep the shape can be \
-             left out. Line: mean over seeds; band: their range.",
+             left out; of VGG, only such layers. Line: mean over seeds; band: their range.",
             |lesions| {
                 let single = lesions.single.iter().map(|(_, error)| *error);
                 let errors = std::iter::once(lesions.whole).chain(single);
@@ -236,7 +239,7 @@ fn figures(lesions: &[Lesions<'_>], subjects: &[Subject]) -> Vec<Figure> {
             0.0..most(|lesions| lesions.most_disordered()),
             "Pairs of blocks of one shape, swapped one after the other. Mean over draws of as many pairs, and over seeds; \
              band: the range of the seeds' means. At 0, the order is that of training; at 1, it would be none. Layers of a \
-             network without shortcuts need each other in their order.",
+             network without shortcuts need each other in their order. Of VGG, nothing is swapped.",
             |lesions| {
                 let swaps = lesions.swaps.iter();
                 means(
