@@ -6,7 +6,7 @@ use std::f32::consts::PI;
 use std::fs;
 use std::path::Path;
 
-use support::{Place, RunFolder};
+use support::{Place, RunFolder, tar};
 
 const TRAIN: usize = 24;
 const TEST: usize = 6;
@@ -54,6 +54,29 @@ fn write_folders(place: &Place, folder: &str) {
         let path = format!("{folder}/{split}/{class}/{}", name(index));
         place.write(&path, stripes(index));
     }
+}
+
+/// The same images in archives as ILSVRC has them. Of the development kit there are the two files that are needed.
+fn write_archives(place: &Place, folder: &str) {
+    let member = |index| (name(index), stripes(index));
+    let class = |class: usize| {
+        let images: Vec<_> = (class..TRAIN).step_by(2).map(member).collect();
+        (format!("{}.tar", CLASSES[class]), tar(&images))
+    };
+    let train = tar(&[1, 0].map(class));
+    place.write(&format!("{folder}/ILSVRC2012_img_train.tar"), train);
+    let validation: Vec<_> = (TRAIN..TRAIN + TEST).rev().map(member).collect();
+    let validation = tar(&validation);
+    place.write(&format!("{folder}/ILSVRC2012_img_val.tar"), validation);
+    // By the numbers of the kit, class 2 is the first.
+    let numbers: String = (TRAIN..TRAIN + TEST)
+        .map(|index| format!("{}\n", 2 - index % 2))
+        .collect();
+    let truth = format!("{folder}/ILSVRC2012_validation_ground_truth.txt");
+    place.write(&truth, numbers);
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens");
+    let meta = fs::read(goldens.join("ilsvrc/meta.mat")).unwrap();
+    place.write(&format!("{folder}/meta.mat"), meta);
 }
 
 const RECIPE: &str = r#"
@@ -119,21 +142,41 @@ fn assert_same(run: &RunFolder, reference: &RunFolder) {
     assert_eq!(run.metrics(), reference.metrics());
 }
 
-#[test]
-fn all_packings_train_to_the_same_bytes() {
+/// Trains on the same images in folders, shards and archives, with `more` on the command line.
+fn train_on_all_packings(more: &str) {
     let place = place_with_folders();
-    let reference = place.finished_run("reference", "--config own.toml");
+    let line = format!("--config own.toml {more}");
+    let reference = place.finished_run("reference", &line);
     pack(&place, "shards").is(0);
     assert!(place.path("shards/train-000003.tar").exists());
-    for packing in ["{folder=\"folders\"}", "{shards=\"shards\"}"] {
-        let line = format!("--config own.toml --set dataset={packing} --workers 3");
+    write_archives(&place, "archives");
+    for packing in [
+        "{folder=\"folders\"}",
+        "{shards=\"shards\"}",
+        "{ilsvrc=\"archives\"}",
+    ] {
         let folder = packing.replace(|c: char| !c.is_ascii_alphabetic(), "");
+        let line = format!("{line} --set dataset={packing} --workers 3");
         let run = place.finished_run(&folder, &line);
         assert_same(&run, &reference);
-        let shuffled = format!("{line} --set shuffle=true");
-        let shuffled = place.finished_run(&format!("{folder}-shuffled"), &shuffled);
-        assert!(shuffled.bytes("model.safetensors") != run.bytes("model.safetensors"));
     }
+    let shuffled = place.finished_run("shuffled", &format!("{line} --set shuffle=true"));
+    assert!(shuffled.bytes("model.safetensors") != reference.bytes("model.safetensors"));
+}
+
+#[test]
+fn all_packings_train_to_the_same_bytes() {
+    train_on_all_packings("");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn all_packings_train_resnet18_to_the_same_bytes() {
+    train_on_all_packings(
+        "--set model=resnet18 --set length.steps=50 \
+         --set augment.train.0.random_resized_crop.size=64 \
+         --set augment.test.0.resize.size=72 --set augment.test.1.center_crop.size=64",
+    );
 }
 
 #[test]
@@ -187,7 +230,7 @@ fn packing_that_is_killed_is_gone_on_with() {
         .is(1)
         .says("error: cannot pack the images")
         .says("caused by: `parts` holds other shards")
-        .says("hint: name another folder with `--output`, or remove it");
+        .says("hint: name an empty folder with `--output`");
 }
 
 #[test]

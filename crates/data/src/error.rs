@@ -86,6 +86,22 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// An image in an archive is of no class that there is.
+    #[error("no class is known of `{}`", path.display())]
+    NoClass {
+        /// The image.
+        path: PathBuf,
+    },
+
+    /// ILSVRC's development kit is not whole.
+    #[error("the development kit in `{}` is damaged: {reason}", path.display())]
+    Kit {
+        /// Its archive or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A file could not be written.
     #[error("cannot write `{}`", path.display())]
     Write {
@@ -505,7 +521,7 @@ impl Error {
                 download_folder,
                 ..
             } if archives.is_empty() => format!(
-                "nobody may download it for you: put its class folders into `{0}/train` and `{0}/val`, or name another folder with `--data-dir`",
+                "nobody may download it for you: put its archives into `{0}`, or its class folders into `{0}/train` and `{0}/val`, or name another folder with `--data-dir`",
                 download_folder.display()
             ),
             Error::MissingDataset {
@@ -534,10 +550,19 @@ impl Error {
             Error::NoShards { .. } => {
                 "`train pack` writes shards: `train-000000.tar`, and `val-000000.tar` where there are test images".into()
             }
+            Error::NoClass { .. } => {
+                "the archives are not those of one dataset: replace them by whole copies".into()
+            }
+            Error::ClassFile { .. } => {
+                "it holds the number of a line of `classes.txt`, counted from 0".into()
+            }
+            Error::Kit { .. } => {
+                "put `ILSVRC2012_devkit_t12.tar.gz` beside the archives of images".into()
+            }
             Error::NoFiles => {
                 "datasets of class folders, shards and archives of images are packed".into()
             }
-            Error::OtherPack { .. } => "name another folder with `--output`, or remove it".into(),
+            Error::OtherPack { .. } => "name an empty folder with `--output`".into(),
             Error::Unfinished { .. } => {
                 "type the same `train pack` line again, which goes on".into()
             }

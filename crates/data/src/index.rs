@@ -155,10 +155,9 @@ impl Container {
 impl Indexing {
     /// The files in the places of the dataset in `root`, whose contents are known but for those that cannot be read.
     pub(crate) fn look_into(&mut self, root: &Path, places: &[Place]) -> Result<Vec<Container>> {
-        let kept = self
-            .cache
-            .as_deref()
-            .and_then(|cache| Kept::of(cache, root));
+        let packing = places.first().map(|place| place.holds.packing());
+        let kept = (self.cache.as_deref().zip(packing))
+            .and_then(|(cache, packing)| Kept::of(cache, root, packing));
         let mut known = match &kept {
             Some(kept) if !self.anew => kept.read().unwrap_or_default(),
             _ => Known::default(),
@@ -256,9 +255,12 @@ struct Kept {
 
 impl Kept {
     /// None where there is no such folder.
-    fn of(cache: &Path, root: &Path) -> Option<Self> {
+    fn of(cache: &Path, root: &Path, packing: &[u8]) -> Option<Self> {
         let root = root.canonicalize().ok()?;
-        let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+        let digest = Sha256::new()
+            .chain_update(packing)
+            .chain_update(root.as_os_str().as_encoded_bytes())
+            .finalize();
         let name: String = digest[..16]
             .iter()
             .map(|byte| format!("{byte:02x}"))

@@ -1,7 +1,7 @@
 //! Datasets, augmentation and the deterministic loader.
 //!
 //! A dataset is a Burn [`Dataset`] of [`Sample`]s. [`open`] finds one on disk by its [`Manifest`]; [`open_idx`],
-//! [`open_folder`], [`open_shards`] and [`open_tensors`] read a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
+//! [`open_folder`], [`open_shards`], [`open_ilsvrc`] and [`open_tensors`] read a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
 //! augments, and a [`Loader`] makes batches that depend on nothing but the seed and their position.
 //!
 //! No tensors, no TOML, no printing, no clock.
@@ -38,7 +38,8 @@ pub use loader::{Batch, Batches, Loader, LoaderConfig, OnBadImage, Skipped};
 pub use manifest::{Format, Manifest, Split};
 pub use mix::{Mix, MixChoice, Mixed};
 pub use opened::{
-    Opened, digits, open, open_folder, open_idx, open_photographs, open_shards, open_tensors,
+    Opened, digits, open, open_folder, open_idx, open_ilsvrc, open_photographs, open_shards,
+    open_tensors,
 };
 pub use progress::Progress;
 pub use sample::{Image, Part, Pixels, Sample, Size, Sizes, Stored};

@@ -8,7 +8,7 @@ use burn_dataset::Dataset;
 
 use crate::fingerprint::{self, Fingerprint};
 use crate::index::Indexing;
-use crate::sources::{Splits, cifar, digits, files, folder, idx, shards, tensors};
+use crate::sources::{Splits, cifar, digits, files, folder, idx, ilsvrc, shards, tensors};
 use crate::{Error, Files, Format, Manifest, Result, Sample, Sizes, Source, Statistics};
 
 /// A dataset that is ready for use.
@@ -133,6 +133,13 @@ pub fn open_idx(folder: &Path) -> Result<Opened> {
 /// cannot be read are listed, and fail when they are asked for.
 pub fn open_folder(folder: &Path, indexing: &mut Indexing) -> Result<Opened> {
     folder::open(folder, indexing).map(Opened::of_files)
+}
+
+/// Reads the archives of ILSVRC 2012 in `folder` as [`open_folder`] does class folders, without unpacking them:
+/// `ILSVRC2012_img_train.tar`, and `ILSVRC2012_img_val.tar` where it is there, with `ILSVRC2012_devkit_t12.tar.gz` (or its
+/// files `meta.mat` and `ILSVRC2012_validation_ground_truth.txt`), which says what the validation images are.
+pub fn open_ilsvrc(folder: &Path, indexing: &mut Indexing) -> Result<Opened> {
+    ilsvrc::open(folder, indexing).map(Opened::of_files)
 }
 
 /// Reads WebDataset shards, `*train*.tar` and those with `test`, `val` or `validation` in their names, as [`open_folder`] does

@@ -1,7 +1,8 @@
 //! Writing the image files of a dataset into WebDataset shards, and checking shards.
 //!
 //! A shard is written beside its place, made durable and renamed, and its checksum is written last: a shard that has one is
-//! whole, at whatever instant a process was killed. What is there is gone on with behind its last image.
+//! whole, at whatever instant a process was killed. What is there is gone on with behind its last image; a `.part` that is left
+//! of another one is written over.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -88,21 +89,7 @@ pub fn pack(
         return Err(Error::NoFiles);
     }
     fs::create_dir_all(output).map_err(write_error(output))?;
-    let lock = Lock::take(output.join(".lock"), |wait| {
-        progress.note(&match wait {
-            Wait::Busy => format!(
-                "another process packs into `{}`: waiting for it",
-                output.display()
-            ),
-            Wait::Unsupported(error) => {
-                format!(
-                    "cannot lock `{}` ({error}): let no other process pack into it",
-                    output.display()
-                )
-            }
-        });
-    })
-    .map_err(write_error(output))?;
+    let lock = lock(output, progress)?;
     let description = Description {
         fingerprint: opened.fingerprint().to_owned(),
         shorter_side: packing.shorter_side,
@@ -141,6 +128,19 @@ pub fn pack(
     }
     lock.remove();
     Ok(packed)
+}
+
+fn lock(folder: &Path, progress: &mut dyn Progress) -> Result<Lock> {
+    let shown = folder.display();
+    let lock = Lock::take(folder.join(".lock"), |wait| {
+        progress.note(&match wait {
+            Wait::Busy => format!("another process packs into `{shown}`: waiting for it"),
+            Wait::Unsupported(error) => {
+                format!("cannot lock `{shown}` ({error}): let no other process pack into it")
+            }
+        });
+    });
+    lock.map_err(write_error(folder))
 }
 
 impl Description {

@@ -45,6 +45,26 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// All images and labels.
+/// A JPEG of 8x8 of one level.
+fn jpeg(level: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+    encoder
+        .encode(&[level; 64], 8, 8, image::ExtendedColorType::L8)
+        .unwrap();
+    bytes
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
 fn samples(source: &Source) -> Vec<(Image, usize)> {
     let sample = |index| {
         let Sample { image, label } = source.get(index).unwrap();
@@ -725,26 +745,6 @@ mod index {
 mod shards {
     use super::*;
 
-    /// A JPEG of 8x8 of one level.
-    fn jpeg(level: u8) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
-        encoder
-            .encode(&[level; 64], 8, 8, image::ExtendedColorType::L8)
-            .unwrap();
-        bytes
-    }
-
-    fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut tar = tar::Builder::new(Vec::new());
-        for (name, bytes) in members {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
-            tar.append_data(&mut header, name, *bytes).unwrap();
-        }
-        tar.into_inner().unwrap()
-    }
-
     /// Two shards to train on, whose images are in no order, and one to test on.
     fn two_classes() -> TempDir {
         let dir = TempDir::new().unwrap();
@@ -820,6 +820,27 @@ mod shards {
         }
     }
 
+    /// Whatever a shard holds, reading it ends, and never in a panic.
+    #[test]
+    fn a_shard_that_is_changed_is_refused_or_read() {
+        let dir = two_classes();
+        let path = dir.path().join("my-train-0.tar");
+        let whole = fs::read(&path).unwrap();
+        for place in (0..whole.len()).step_by(3) {
+            let mut changed = whole.clone();
+            changed[place] ^= 1 << (place % 8);
+            write(&path, &changed);
+            if let Ok(opened) = open(&dir) {
+                for index in 0..opened.train.len() {
+                    let _ = opened
+                        .train
+                        .get(index)
+                        .and_then(|found| found.image.decode());
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_wrong_with_a_shard_names_its_member() {
         let second = |members: &[(&str, &[u8])]| {
@@ -875,6 +896,159 @@ mod shards {
             message(open(&empty), &empty),
             "no shards `*train*.tar` in `DIR`"
         );
+    }
+}
+
+mod ilsvrc {
+    use super::*;
+
+    const TRAIN: &str = "ILSVRC2012_img_train.tar";
+    const VALIDATION: &str = "ILSVRC2012_img_val.tar";
+    const TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
+
+    fn meta(name: &str) -> Vec<u8> {
+        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens");
+        fs::read(goldens.join("ilsvrc").join(name)).unwrap()
+    }
+
+    /// Two classes with an image each to train on, and one to validate on; the kit calls the second class 1.
+    fn archives() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        let first = tar(&[("n00000001_1.JPEG", &jpeg(1))]);
+        let second = tar(&[("n00000002_1.JPEG", &jpeg(2))]);
+        let train = tar(&[("n00000002.tar", &second), ("n00000001.tar", &first)]);
+        write(dir.path().join(TRAIN), &train);
+        let images = [jpeg(3), jpeg(4)];
+        let validation = tar(&[
+            ("ILSVRC2012_val_00000002.JPEG", &images[1]),
+            ("ILSVRC2012_val_00000001.JPEG", &images[0]),
+        ]);
+        write(dir.path().join(VALIDATION), &validation);
+        write(dir.path().join(TRUTH), b"2\n1\n");
+        write(dir.path().join("meta.mat"), &meta("meta.mat"));
+        dir
+    }
+
+    fn open(dir: &TempDir) -> Result<Opened, Error> {
+        data::open_ilsvrc(dir.path(), &mut Indexing::default())
+    }
+
+    #[test]
+    fn images_are_what_they_are_in_folders() {
+        let dir = archives();
+        for (path, level) in [
+            ("train/n00000001/n00000001_1.JPEG", 1),
+            ("train/n00000002/n00000002_1.JPEG", 2),
+            ("val/n00000001/ILSVRC2012_val_00000001.JPEG", 3),
+            ("val/n00000002/ILSVRC2012_val_00000002.JPEG", 4),
+        ] {
+            write(dir.path().join(path), &jpeg(level));
+        }
+        let folder = open_folder(dir.path()).unwrap();
+        for name in ["meta.mat", "meta-plain.mat"] {
+            write(dir.path().join("meta.mat"), &meta(name));
+            let opened = open(&dir).unwrap();
+            assert_eq!(opened.fingerprint(), folder.fingerprint());
+            assert_eq!(samples(&opened.train), samples(&folder.train));
+        }
+    }
+
+    #[test]
+    fn the_kit_may_be_as_it_is_downloaded() {
+        let dir = archives();
+        let expected = open(&dir).unwrap().fingerprint().to_owned();
+        fs::remove_file(dir.path().join("meta.mat")).unwrap();
+        let kit = dir.path().join("ILSVRC2012_devkit_t12.tar.gz");
+        assert_eq!(
+            message(open(&dir), &dir),
+            "`DIR/ILSVRC2012_devkit_t12.tar.gz` does not exist"
+        );
+        let path = |name: &str| format!("ILSVRC2012_devkit_t12/data/{name}");
+        let files = tar(&[
+            (&path("meta.mat"), &meta("meta.mat")),
+            (&path(TRUTH), b"2\n1\n"),
+        ]);
+        let kit_bytes = gzip(&files);
+        write(&kit, &kit_bytes);
+        assert_eq!(open(&dir).unwrap().fingerprint(), expected);
+        write(&kit, &kit_bytes[..kit_bytes.len() / 2]);
+        assert_eq!(
+            message(open(&dir), &dir),
+            "compressed file `DIR/ILSVRC2012_devkit_t12.tar.gz` is truncated or damaged"
+        );
+    }
+
+    #[test]
+    fn a_damaged_kit_is_refused() {
+        let dir = archives();
+        for (truth, reason) in [
+            (
+                "2\n0\n",
+                "line 2 of `ILSVRC2012_validation_ground_truth.txt` is no class of the training images: `0`",
+            ),
+            (
+                "300\n",
+                "line 1 of `ILSVRC2012_validation_ground_truth.txt` is no class of the training images: `300`",
+            ),
+            (
+                "dog\n",
+                "line 1 of `ILSVRC2012_validation_ground_truth.txt` is no class of the training images: `dog`",
+            ),
+        ] {
+            write(dir.path().join(TRUTH), truth.as_bytes());
+            assert_eq!(
+                message(open(&dir), &dir),
+                format!("the development kit in `DIR` is damaged: {reason}")
+            );
+        }
+        write(dir.path().join(TRUTH), b"2\n");
+        assert_eq!(
+            message(open(&dir), &dir),
+            "no class is known of `DIR/ILSVRC2012_img_val.tar/ILSVRC2012_val_00000002.JPEG`"
+        );
+    }
+
+    /// Whatever is left of the table of classes, reading it ends, and never in a panic.
+    #[test]
+    fn a_table_of_classes_that_is_cut_off_or_changed_is_refused_or_read() {
+        let dir = archives();
+        for name in ["meta.mat", "meta-plain.mat"] {
+            let whole = meta(name);
+            for length in 0..whole.len() - 8 {
+                write(dir.path().join("meta.mat"), &whole[..length]);
+                assert_eq!(
+                    message(open(&dir), &dir),
+                    "the development kit in `DIR` is damaged: `meta.mat` has no `synsets` with `ILSVRC2012_ID` and `WNID`",
+                    "{length} bytes of {name}"
+                );
+            }
+            for place in 124..whole.len() {
+                for flip in [1, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[place] ^= flip;
+                    write(dir.path().join("meta.mat"), &changed);
+                    let _ = open(&dir);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_off_is_refused() {
+        let dir = archives();
+        for name in [TRAIN, VALIDATION] {
+            let path = dir.path().join(name);
+            let whole = fs::read(&path).unwrap();
+            for length in (0..whole.len() - 1024).step_by(512) {
+                write(&path, &whole[..length]);
+                assert_eq!(
+                    message(open(&dir), &dir),
+                    format!("archive `DIR/{name}` is truncated or damaged"),
+                    "{length} bytes"
+                );
+            }
+            write(&path, &whole);
+        }
     }
 }
 

@@ -601,13 +601,19 @@ pub struct OwnImagesArgs {
     /// Folder of WebDataset shards, train-000000.tar and so on
     #[arg(long, value_name = "DIR")]
     pub shards: Option<PathBuf>,
+    /// Folder of the archives of ILSVRC 2012 as they are downloaded, ILSVRC2012_img_train.tar and so on
+    #[arg(long, value_name = "DIR")]
+    pub ilsvrc: Option<PathBuf>,
 }
 
 impl OwnImagesArgs {
     /// As a recipe has them, where any are named.
     pub fn dataset(&self) -> Option<Dataset> {
         let folder = self.folder.clone().map(Dataset::Folder);
-        folder.or(self.shards.clone().map(Dataset::Shards))
+        let shards = self.shards.clone().map(Dataset::Shards);
+        folder
+            .or(shards)
+            .or(self.ilsvrc.clone().map(Dataset::Ilsvrc))
     }
 }
 

@@ -128,6 +128,7 @@ fn open_by(
         recipe::Dataset::Idx(folder) => data::open_idx(folder),
         recipe::Dataset::Folder(folder) => data::open_folder(folder, indexing),
         recipe::Dataset::Shards(folder) => data::open_shards(folder, indexing),
+        recipe::Dataset::Ilsvrc(folder) => data::open_ilsvrc(folder, indexing),
     };
     opened.map_err(|error| Error::failure("cannot open the dataset").explained_by(error))
 }

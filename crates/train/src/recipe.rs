@@ -238,6 +238,8 @@ pub enum Dataset {
     Folder(PathBuf),
     /// A folder of WebDataset shards.
     Shards(PathBuf),
+    /// A folder with the archives of ILSVRC 2012.
+    Ilsvrc(PathBuf),
 }
 
 impl Dataset {
@@ -252,6 +254,7 @@ impl Dataset {
             Self::Idx(path) => Self::Idx(changed(path)),
             Self::Folder(path) => Self::Folder(changed(path)),
             Self::Shards(path) => Self::Shards(changed(path)),
+            Self::Ilsvrc(path) => Self::Ilsvrc(changed(path)),
         }
     }
 
@@ -262,7 +265,8 @@ impl Dataset {
             Self::Tensors { train: path, .. }
             | Self::Idx(path)
             | Self::Folder(path)
-            | Self::Shards(path) => path.display().to_string(),
+            | Self::Shards(path)
+            | Self::Ilsvrc(path) => path.display().to_string(),
         }
     }
 }
@@ -282,6 +286,8 @@ struct DatasetTable {
     folder: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shards: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ilsvrc: Option<PathBuf>,
 }
 
 impl From<Dataset> for DatasetTable {
@@ -308,6 +314,10 @@ impl From<Dataset> for DatasetTable {
                 shards: Some(shards),
                 ..Self::default()
             },
+            Dataset::Ilsvrc(ilsvrc) => Self {
+                ilsvrc: Some(ilsvrc),
+                ..Self::default()
+            },
         }
     }
 }
@@ -329,6 +339,7 @@ impl TryFrom<DatasetTable> for Dataset {
             idx,
             folder,
             shards,
+            ilsvrc,
         } = table;
         let is_test_alone = test.is_some() && tensors.is_none();
         let given = [
@@ -337,12 +348,13 @@ impl TryFrom<DatasetTable> for Dataset {
             idx.map(Dataset::Idx),
             folder.map(Dataset::Folder),
             shards.map(Dataset::Shards),
+            ilsvrc.map(Dataset::Ilsvrc),
         ];
         let mut given = given.into_iter().flatten();
         match (given.next(), given.next()) {
             (Some(dataset), None) if !is_test_alone => Ok(dataset),
             _ => Err(
-                "expected exactly one of `name`, `tensors` (which may have `test`), `idx`, `folder` and `shards`",
+                "expected exactly one of `name`, `tensors` (which may have `test`), `idx`, `folder`, `shards` and `ilsvrc`",
             ),
         }
     }

@@ -10,7 +10,7 @@ use std::{io, thread};
 use burn_dataset::Dataset;
 use sha2::{Digest, Sha256};
 
-use super::{Splits, folder, missing, read_error, shards};
+use super::{Splits, folder, ilsvrc, missing, read_error, shards};
 use crate::decode::Encoded;
 use crate::fingerprint::Fingerprint;
 use crate::index::{Container, Entry, Indexing, Location, Stamp};
@@ -40,22 +40,41 @@ pub(crate) enum Holds {
     Class(usize),
     /// Images beside files with their classes, in a tar archive.
     Shard,
+    /// A tar archive of archives, one a class, of these names.
+    Classes(Arc<[String]>),
+    /// A tar archive of images that are numbered, in which they have these labels.
+    Numbered(Arc<[usize]>),
+}
+
+impl Holds {
+    /// What tells the index of this packing from those of others in the same folder.
+    pub fn packing(&self) -> &'static [u8] {
+        match self {
+            Self::Class(_) => b"folders",
+            Self::Shard => b"shards",
+            Self::Classes(_) | Self::Numbered(_) => b"archives",
+        }
+    }
 }
 
 impl Place {
     /// The image files at `path`, which is this place, without their contents.
     pub fn list(&self, path: &Path) -> Result<Vec<Entry>> {
-        match self.holds {
+        match &self.holds {
             Holds::Class(_) => folder::list(path),
             Holds::Shard => shards::list(path),
+            Holds::Classes(_) => ilsvrc::list_classes(path),
+            Holds::Numbered(_) => ilsvrc::list_numbered(path),
         }
     }
 
-    /// The class of one of its files.
-    fn label(&self, entry: &Entry) -> usize {
-        match self.holds {
-            Holds::Class(label) => label,
-            Holds::Shard => entry.label,
+    /// The class of one of its files, if it has one.
+    fn label(&self, entry: &Entry) -> Option<usize> {
+        match &self.holds {
+            Holds::Class(label) => Some(*label),
+            Holds::Shard => Some(entry.label),
+            Holds::Classes(classes) => ilsvrc::label_by_class(classes, &entry.name),
+            Holds::Numbered(labels) => ilsvrc::label_by_number(labels, &entry.name),
         }
     }
 }
@@ -121,12 +140,13 @@ pub(crate) fn open_manifest(
     if !folder.is_dir() {
         return Err(missing(manifest, data_dir, vec![manifest.folder.clone()]));
     }
-    let opened = match shards::are_in(&folder) {
-        true => shards::open(&folder, indexing)?,
-        false => {
-            folder::check_classes(&folder.join("train"), &manifest.ids, "the dataset")?;
-            folder::open(&folder, indexing)?
-        }
+    let opened = if ilsvrc::is_in(&folder) {
+        ilsvrc::open(&folder, indexing)?
+    } else if shards::are_in(&folder) {
+        shards::open(&folder, indexing)?
+    } else {
+        folder::check_classes(&folder.join("train"), &manifest.ids, "the dataset")?;
+        folder::open(&folder, indexing)?
     };
     check_classes(&folder, manifest, &opened.classes)?;
     let Splits { train, test } = &opened.splits;
@@ -185,11 +205,13 @@ impl Files {
         let mut locations = Vec::with_capacity(containers.len());
         let mut entries = Vec::new();
         for (at, (container, place)) in containers.into_iter().zip(places).enumerate() {
+            for entry in container.entries {
+                let label = place.label(&entry).ok_or_else(|| Error::NoClass {
+                    path: container.location.shown(root, &entry),
+                })?;
+                entries.push((at, Entry { label, ..entry }));
+            }
             locations.push(container.location);
-            entries.extend(container.entries.into_iter().map(|entry| {
-                let label = place.label(&entry);
-                (at, Entry { label, ..entry })
-            }));
         }
         entries.sort_by(|(_, a), (_, b)| order(a).cmp(&order(b)));
         let files = Self {
@@ -247,7 +269,7 @@ impl Files {
 
     /// The name of an image's file.
     pub fn file_name(&self, index: usize) -> &OsStr {
-        file_name(&self.entries[index].1)
+        self.entries[index].1.name.file_name().unwrap_or_default()
     }
 
     /// Bytes of an image's file.
@@ -300,12 +322,11 @@ impl Fingerprint for Files {
 }
 
 /// What the images are sorted by: the same in any packing.
-fn order(entry: &Entry) -> (usize, &OsStr) {
-    (entry.label, file_name(entry))
-}
-
-fn file_name(entry: &Entry) -> &OsStr {
-    entry.name.file_name().unwrap_or_default()
+fn order(entry: &Entry) -> (usize, &[u8]) {
+    let name = entry.name.as_os_str().as_encoded_bytes();
+    // Asked of a path, its file's name takes longer than all else here.
+    let file_name = name.rsplit(|byte| *byte == b'/').next();
+    (entry.label, file_name.unwrap_or_default())
 }
 
 /// How long a file that could not be read is waited for, again and again, before its error counts: a disk, or a network's, may

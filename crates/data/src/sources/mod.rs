@@ -5,6 +5,8 @@ pub(crate) mod digits;
 pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod idx;
+pub(crate) mod ilsvrc;
+mod matlab;
 mod members;
 pub(crate) mod shards;
 pub(crate) mod tensors;

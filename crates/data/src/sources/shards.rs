@@ -5,10 +5,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::files::{Holds, Opened, Place};
+use super::files::{Files, Holds, Opened, Place};
 use super::members::{Member, for_each_member};
 use super::{MOST_CLASSES, Splits, read_error};
 use crate::decode::is_image;
@@ -38,40 +39,37 @@ pub(crate) fn open(folder: &Path, indexing: &mut Indexing) -> Result<Opened> {
     for split in [&train, &test] {
         check_numbers(folder, split)?;
     }
-    let classes = read_classes(&folder.join(CLASSES))?;
     let places = Splits {
         train,
         test: Some(test).filter(|test| !test.is_empty()),
     };
-    let opened = Opened::new(
-        folder,
-        places,
-        classes.clone().unwrap_or_default(),
-        indexing,
-    )?;
-    let labels = opened.splits.all().flat_map(|files| files.labels());
-    let largest = labels.max().unwrap_or(0);
-    match classes {
-        None => Ok(Opened {
-            classes: (0..=largest).map(|class| class.to_string()).collect(),
-            ..opened
-        }),
-        Some(classes) if largest < classes.len() => Ok(opened),
+    let opened = Opened::new(folder, places, Vec::new(), indexing)?;
+    let classes = match read_classes(&folder.join(CLASSES))? {
         Some(classes) => {
-            let unknown = |label: usize| label >= classes.len();
-            let mut splits = opened.splits.all();
-            Err(splits
-                .find_map(|files| {
-                    let index = files.labels().position(unknown)?;
-                    Some(Error::ClassFile {
-                        path: files.path(index).with_extension("cls"),
-                        classes: classes.len(),
-                        found: files.label(index).to_string(),
-                    })
-                })
-                .expect("the largest label is the label of an image"))
+            check_labels(&opened.splits, classes.len())?;
+            classes
+        }
+        None => {
+            let labels = opened.splits.all().flat_map(|files| files.labels());
+            let largest = labels.max().unwrap_or(0);
+            (0..=largest).map(|class| class.to_string()).collect()
+        }
+    };
+    Ok(Opened { classes, ..opened })
+}
+
+/// Refuses a label that is none of so many classes.
+fn check_labels(splits: &Splits<Arc<Files>>, classes: usize) -> Result<()> {
+    for files in splits.all() {
+        if let Some(index) = files.labels().position(|label| label >= classes) {
+            return Err(Error::ClassFile {
+                path: files.path(index).with_extension("cls"),
+                classes,
+                found: files.label(index).to_string(),
+            });
         }
     }
+    Ok(())
 }
 
 /// Whether `folder` holds shards to train on.
@@ -107,7 +105,10 @@ fn places(archives: &[String], words: &[&str]) -> Vec<Place> {
 
 /// Refuses shards of which one is missing: where the name of the first ends in 0, the names count.
 fn check_numbers(folder: &Path, shards: &[Place]) -> Result<()> {
-    let Some((stem, digits)) = shards.first().and_then(|first| numbered(&first.path)) else {
+    let Some((stem, digits)) = shards
+        .first()
+        .and_then(|first| stem_and_number(&first.path))
+    else {
         return Ok(());
     };
     if digits.bytes().any(|digit| digit != b'0') {
@@ -125,7 +126,7 @@ fn check_numbers(folder: &Path, shards: &[Place]) -> Result<()> {
 }
 
 /// The name of an archive up to the number at its end, and the number.
-fn numbered(path: &Path) -> Option<(&str, &str)> {
+fn stem_and_number(path: &Path) -> Option<(&str, &str)> {
     let stem = path.file_stem()?.to_str()?;
     let (words, digits) = stem.split_at(stem.trim_end_matches(|c: char| c.is_ascii_digit()).len());
     Some((words, digits)).filter(|(_, digits)| !digits.is_empty())
@@ -135,7 +136,7 @@ fn numbered(path: &Path) -> Option<(&str, &str)> {
 fn read_classes(path: &Path) -> Result<Option<Vec<String>>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text.lines().map(str::to_owned).collect())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(read_error(path)(error)),
     }
 }
