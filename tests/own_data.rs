@@ -459,3 +459,55 @@ fn an_image_that_cannot_be_read_stops_the_run() {
             .says("hint: replace or remove the file, or leave such images out");
     }
 }
+
+/// A made tree of ImageNet's layout: photographs in name, of every kind that ImageNet has.
+fn write_imagenet(place: &Place) {
+    let kinds = [
+        (
+            "1.JPEG",
+            include_bytes!("goldens/images/baseline.jpg").as_slice(),
+        ),
+        ("2.JPEG", include_bytes!("goldens/images/progressive.jpg")),
+        ("3.JPEG", include_bytes!("goldens/images/cmyk.jpg")),
+        ("4.JPEG", include_bytes!("goldens/images/grey.jpg")),
+        (
+            "5.JPEG",
+            include_bytes!("goldens/images/png_in_disguise.JPEG"),
+        ),
+    ];
+    for class in ["n01440764", "n01443537", "n01484850"] {
+        for (name, bytes) in kinds {
+            for split in ["train", "val"] {
+                place.write(&format!("tree/{split}/{class}/{name}"), bytes);
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "large networks: minutes and six gigabytes"]
+fn every_recipe_for_imagenet_takes_steps() {
+    let place = Place::new();
+    write_imagenet(&place);
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/imagenet");
+    let mut count = 0;
+    for recipe in fs::read_dir(recipes).unwrap() {
+        let path = recipe.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let mut line = format!("--config imagenet/{name}.toml");
+        let held_out = text
+            .contains("\nvalidation")
+            .then_some("validation.images=3");
+        let cut = text.contains("\naccumulate").then_some("accumulate=2");
+        let always = ["dataset={folder=\"tree\"}", "batch=4", "length={steps=2}"];
+        for set in always.into_iter().chain(held_out).chain(cut) {
+            line.push_str(&format!(" --set {set}"));
+        }
+        let run = place.finished_run(&name, &line);
+        let steps = run.events("step");
+        assert!(steps.iter().all(|step| step["loss"].is_number()), "{name}");
+        count += 1;
+    }
+    assert!(count >= 10, "found {count} recipes");
+}

@@ -94,7 +94,7 @@ pub fn evaluate_by(
         let scores = rows(forward(images_of(&batch, device)));
         let places = batch.indices.iter().zip(&batch.labels);
         for ((index, label), scores) in places.zip(scores) {
-            predictions.push(judge(*index, *label, &softmax(&scores)));
+            predictions.push(judge(*index, *label, &log_softmax(&scores)));
         }
     }
     Ok(Outcome {
@@ -135,8 +135,8 @@ impl fmt::Display for Viewer<'_> {
 struct Opinion {
     /// The image's class.
     label: usize,
-    /// The probability of each class: the mean, over the views, of the softmax of the scores.
-    probabilities: Vec<f64>,
+    /// The logarithm of the probability of each class: of the mean, over the views, of the softmax of the scores.
+    log_probabilities: Vec<f64>,
 }
 
 /// Random views of an image are the same in each evaluation.
@@ -158,15 +158,15 @@ impl Viewer<'_> {
             labels.push(label);
             views.extend(of_image);
         }
-        let probabilities: Vec<Vec<f64>> = views
+        let log_probabilities: Vec<Vec<f64>> = views
             .chunk_by(|a, b| a.size == b.size)
             .flat_map(|of_one_size| of_one_size.chunks(self.batch))
-            .flat_map(|views| self.probabilities(views))
+            .flat_map(|views| self.log_probabilities(views))
             .collect();
-        let of_images = probabilities.chunks_exact(self.views.count());
+        let of_images = log_probabilities.chunks_exact(self.views.count());
         let opinion = |(label, views): (usize, &[Vec<f64>])| Opinion {
             label,
-            probabilities: mean(views.iter()),
+            log_probabilities: log_mean(views.iter()),
         };
         Ok(labels.into_iter().zip(of_images).map(opinion).collect())
     }
@@ -189,7 +189,7 @@ impl Viewer<'_> {
     }
 
     /// Of views of one size.
-    fn probabilities(&self, views: &[Image]) -> Vec<Vec<f64>> {
+    fn log_probabilities(&self, views: &[Image]) -> Vec<Vec<f64>> {
         let size = views[0].size;
         let shape = [views.len(), size.channels, size.height, size.width];
         let values: Vec<f32> = views.iter().flat_map(Image::to_f32).collect();
@@ -198,7 +198,8 @@ impl Viewer<'_> {
             true => self.model.forward_dense(views),
             false => self.model.forward(views),
         };
-        rows(scores).iter().map(|scores| softmax(scores)).collect()
+        let scores = rows(scores);
+        scores.iter().map(|scores| log_softmax(scores)).collect()
     }
 }
 
@@ -235,27 +236,28 @@ pub fn evaluate_together(viewers: &[Viewer<'_>]) -> Result<Ensemble, data::Error
         for index in range {
             let of_image = opinions.iter().map(|opinions| &opinions[index - start]);
             for (outcome, opinion) in members.iter_mut().zip(of_image.clone()) {
-                let prediction = judge(index, opinion.label, &opinion.probabilities);
+                let prediction = judge(index, opinion.label, &opinion.log_probabilities);
                 outcome.predictions.push(prediction);
             }
             let label = opinions[0][index - start].label;
-            let probabilities = mean(of_image.map(|opinion| &opinion.probabilities));
-            (together.predictions).push(judge(index, label, &probabilities));
+            let all = log_mean(of_image.map(|opinion| &opinion.log_probabilities));
+            (together.predictions).push(judge(index, label, &all));
         }
     }
     Ok(Ensemble { members, together })
 }
 
-fn mean<'a>(rows: impl ExactSizeIterator<Item = &'a Vec<f64>>) -> Vec<f64> {
+/// The logarithm of the mean of what these are the logarithms of.
+fn log_mean<'a>(rows: impl ExactSizeIterator<Item = &'a Vec<f64>> + Clone) -> Vec<f64> {
     let count = rows.len() as f64;
-    let sums = rows.cloned().reduce(|mut sums, row| {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += value;
-        }
-        sums
-    });
-    let sums = sums.expect("something to average");
-    sums.into_iter().map(|sum| sum / count).collect()
+    let classes = rows.clone().next().map_or(0, Vec::len);
+    let of_class = |class: usize| {
+        let logarithms = rows.clone().map(|row| row[class]);
+        let largest = logarithms.clone().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = logarithms.map(|one| (one - largest).exp()).sum();
+        largest + (sum / count).ln()
+    };
+    (0..classes).map(of_class).collect()
 }
 
 /// The rows of a tensor `[n, classes]`.
@@ -276,39 +278,36 @@ pub fn images_of(batch: &Batch, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
 }
 
-/// The probability of each class, in f64.
-pub fn softmax(scores: &[f32]) -> Vec<f64> {
+/// The logarithm of the probability of each class, in f64: finite for any finite scores.
+pub fn log_softmax(scores: &[f32]) -> Vec<f64> {
     let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f64> = scores
-        .iter()
-        .map(|score| (f64::from(*score) - f64::from(largest)).exp())
-        .collect();
-    let sum: f64 = exponentials.iter().sum();
-    exponentials.into_iter().map(|e| e / sum).collect()
+    let below = |score: &f32| f64::from(*score) - f64::from(largest);
+    let sum: f64 = scores.iter().map(|score| below(score).exp()).sum();
+    scores.iter().map(|score| below(score) - sum.ln()).collect()
 }
 
 /// The classes, the most probable first. Where probabilities are equal, the class of the lower number comes first; one that
 /// is not a number comes last.
-pub fn ranked(probabilities: &[f64]) -> Vec<usize> {
-    let key = |class: usize| match probabilities[class] {
-        probability if probability.is_nan() => f64::NEG_INFINITY,
-        probability => probability,
+pub fn ranked(log_probabilities: &[f64]) -> Vec<usize> {
+    let key = |class: usize| match log_probabilities[class] {
+        logarithm if logarithm.is_nan() => f64::NEG_INFINITY,
+        logarithm => logarithm,
     };
-    let mut classes: Vec<usize> = (0..probabilities.len()).collect();
+    let mut classes: Vec<usize> = (0..log_probabilities.len()).collect();
     classes.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
     classes
 }
 
-fn judge(index: usize, label: usize, probabilities: &[f64]) -> Prediction {
-    let ranked = ranked(probabilities);
+fn judge(index: usize, label: usize, log_probabilities: &[f64]) -> Prediction {
+    let ranked = ranked(log_probabilities);
     let predicted = ranked[0];
     let rank = ranked.iter().position(|&class| class == label);
     Prediction {
         index,
         label,
         predicted,
-        probability: probabilities[predicted],
-        loss: -probabilities[label].ln(),
+        probability: log_probabilities[predicted].exp(),
+        loss: -log_probabilities[label],
         rank: rank.expect("a label is a class"),
     }
 }
@@ -319,7 +318,7 @@ mod tests {
 
     #[test]
     fn an_image_is_judged_by_its_scores() {
-        let judged = judge(7, 2, &softmax(&[1.0, 3.0, 2.0, 2.0]));
+        let judged = judge(7, 2, &log_softmax(&[1.0, 3.0, 2.0, 2.0]));
         assert_eq!((judged.predicted, judged.rank), (1, 1));
         let sum = 1f64.exp() + 3f64.exp() + 2.0 * 2f64.exp();
         assert!((judged.probability - 3f64.exp() / sum).abs() < 1e-12);
@@ -327,10 +326,28 @@ mod tests {
     }
 
     #[test]
+    fn the_loss_is_finite_where_the_probability_is_not_told_from_0() {
+        let judged = judge(0, 1, &log_softmax(&[1000.0, 0.0, -1.0]));
+        assert_eq!((judged.loss, judged.rank), (1000.0, 1));
+    }
+
+    #[test]
+    fn probabilities_are_averaged_by_their_logarithms() {
+        let rows = [vec![0.2_f64, 0.8], vec![0.6, 0.4], vec![0.1, 0.9]];
+        let logarithms = rows.map(|row| row.into_iter().map(f64::ln).collect::<Vec<_>>());
+        let found = log_mean(logarithms.iter());
+        for (found, expected) in found.into_iter().zip([0.3_f64, 0.7]) {
+            assert!((found - expected.ln()).abs() < 1e-12, "{found}");
+        }
+        let alone = log_mean([vec![-2000.0, -0.5]].iter());
+        assert_eq!(alone, [-2000.0, -0.5]);
+    }
+
+    #[test]
     fn ties_and_probabilities_that_are_no_numbers_have_an_order() {
         assert_eq!(ranked(&[0.2, 0.4, 0.4]), [1, 2, 0]);
         assert_eq!(ranked(&[f64::NAN, 0.0, 1.0]), [2, 1, 0]);
-        assert!(judge(0, 1, &softmax(&[f32::NAN, 0.0])).loss.is_nan());
+        assert!(judge(0, 1, &log_softmax(&[f32::NAN, 0.0])).loss.is_nan());
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::duration::{Duration, Epoch};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::recipe::{
-    self, Augment, Ema, Log, Loss, Milestones, Model, Normalize, Optimizer, Recipe, RecipeFile,
-    Transform,
+    self, Augment, Ema, Log, Loss, LossKind, Milestones, Model, Normalize, Optimizer, Recipe,
+    RecipeFile, Transform,
 };
 use crate::schedule::{Curve, Schedule, WarmUp};
 
@@ -289,6 +289,7 @@ impl Plan {
         let mut notes = Vec::new();
         let schedule = schedule(file, steps, &in_steps, &mut notes)?;
         check_augment(file, facts)?;
+        check_loss(file)?;
         notes.extend(evaluation_notes(recipe, facts));
         Ok(Self {
             name: file.name.clone(),
@@ -482,6 +483,17 @@ fn compare(
             )
         })
         .collect()
+}
+
+fn check_loss(file: &RecipeFile) -> Result<(), Error> {
+    let loss = &file.recipe.loss;
+    if loss.target_threshold.is_some() && loss.kind != LossKind::Bce {
+        let fault =
+            Fault::invalid("the targets of a cross-entropy are shares of 1, which nothing cuts");
+        let fault = fault.with_hint("leave it out, or set `loss.kind = \"bce\"`");
+        return Err(file.error("loss.target_threshold", fault));
+    }
+    Ok(())
 }
 
 /// Images that are trained on, once those for validation are held out.

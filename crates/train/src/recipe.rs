@@ -93,7 +93,7 @@ pub struct Recipe {
     pub optimizer: Optimizer,
     /// The learning rate of each step.
     pub schedule: Schedule,
-    /// Details of the cross-entropy.
+    /// The training loss.
     #[serde(default)]
     pub loss: Loss,
     /// What the journal holds.
@@ -378,13 +378,42 @@ pub struct Ema {
     pub decay: f64,
 }
 
-/// Details of the cross-entropy.
+/// The training loss.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loss {
+    /// What is computed.
+    #[serde(default, skip_serializing_if = "LossKind::is_cross_entropy")]
+    pub kind: LossKind,
     /// The share of the target that is spread over all classes; 0 is none.
     #[serde(default, deserialize_with = "bounds::below_one")]
     pub label_smoothing: f64,
+    /// With `bce`: shares of a target above this count as 1, others as 0, so that an image that is mixed of two is both
+    /// (timm's `bce_target_thresh`); without it, shares count as they are.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "bounds::some_below_one"
+    )]
+    pub target_threshold: Option<f64>,
+}
+
+/// What the scores of an image are held against its target by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossKind {
+    /// Of the softmax over the classes.
+    #[default]
+    CrossEntropy,
+    /// Binary cross-entropy of each class by itself, the mean over the classes (Wightman et al. 2021, arXiv:2110.00476,
+    /// section 2.1).
+    Bce,
+}
+
+impl LossKind {
+    fn is_cross_entropy(&self) -> bool {
+        *self == Self::CrossEntropy
+    }
 }
 
 /// What the journal holds.

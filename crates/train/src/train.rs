@@ -172,7 +172,7 @@ impl Trainer<'_> {
                     }
                 });
             let right = count_right(&scores.logits, targets.main());
-            let loss = loss::of_scores(scores, &targets, self.plan.loss.label_smoothing);
+            let loss = loss::of_scores(scores, &targets, &self.plan.loss);
             let mut found = loss.backward();
             let more = parameters::take_gradients(&self.state.model, &mut found);
             gradients = optimizer::accumulate(gradients, more, share);

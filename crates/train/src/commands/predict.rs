@@ -141,14 +141,14 @@ pub fn prepared(path: &Path, network: &Network, pipeline: &Pipeline) -> Result<I
 
 /// The `count` most probable classes.
 pub fn best<'a>(scores: &[f32], classes: &'a [String], count: usize) -> Vec<Prediction<'a>> {
-    let probabilities = evaluate::softmax(scores);
-    evaluate::ranked(&probabilities)
+    let log_probabilities = evaluate::log_softmax(scores);
+    evaluate::ranked(&log_probabilities)
         .into_iter()
         .take(count)
         .map(|index| Prediction {
             index,
             class: &classes[index],
-            score: probabilities[index],
+            score: log_probabilities[index].exp(),
         })
         .collect()
 }

@@ -48,7 +48,7 @@ fn list(targets: Option<&Path>) -> Result<ExitCode, Error> {
     for table in targets::tables(targets)? {
         let protocols: Vec<&str> = table.protocol.iter().map(|one| one.name.as_str()).collect();
         print_line(format_args!(
-            "{:<22} {} ({})",
+            "{:<24} {} ({})",
             table.name,
             table.title,
             protocols.join(", ")

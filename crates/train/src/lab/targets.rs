@@ -129,11 +129,15 @@ impl Table {
         if let Some(table) = tables.iter().find(|table| table.name == name) {
             return Ok(table.clone());
         }
-        let error = Error::usage(format!("unknown table `{name}`"));
-        Err(match suggest::nearest(name, names.iter().copied()) {
-            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
-            None => error.with_hint(format!("the tables are {}", suggest::listed(&names, "and"))),
-        })
+        let begun: Vec<&str> = (names.iter().copied())
+            .filter(|table| table.starts_with(name))
+            .collect();
+        let hint = match suggest::nearest(name, names.iter().copied()) {
+            _ if !begun.is_empty() => format!("did you mean {}?", suggest::listed(&begun, "or")),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`train reproduce` lists the tables".to_owned(),
+        };
+        Err(Error::usage(format!("unknown table `{name}`")).with_hint(hint))
     }
 
     /// How long to run.

@@ -12,7 +12,7 @@ use crate::commands::blueprint::Blueprint;
 use crate::error::Error;
 use crate::loss;
 use crate::optimizer::Optimizer;
-use crate::recipe;
+use crate::recipe::{self, Loss};
 
 /// As in the recipes of deep residual networks.
 const SGD: recipe::Sgd = recipe::Sgd {
@@ -52,7 +52,8 @@ pub fn training(blueprint: &Blueprint, batch: usize, checkpoints: bool, device: 
         let scores =
             gradient_checkpointing::run(checkpoints, || model.forward_train(images.clone()));
         clock.part()?;
-        let mut found = loss::of_scores(scores, &labels.clone().into(), 0.0).backward();
+        let mut found =
+            loss::of_scores(scores, &labels.clone().into(), &Loss::default()).backward();
         let gradients = parameters::take_gradients(&model, &mut found);
         drop(found);
         clock.part()?;

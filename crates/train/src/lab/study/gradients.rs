@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
 use crate::loss::{Targets, of_scores};
+use crate::recipe::Loss;
 use crate::streams::say;
 
 const DECADES: &str = "decades";
@@ -136,7 +137,7 @@ fn gradients_of(
         if !with_auxiliary {
             scores.auxiliary.clear();
         }
-        let mut found = of_scores(scores, &targets, 0.0).backward();
+        let mut found = of_scores(scores, &targets, &Loss::default()).backward();
         let gradients = parameters::take_gradients(&learning, &mut found);
         for (sum, gradient) in squares.iter_mut().zip(gradients) {
             if let Some(gradient) = gradient {

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
 use crate::loss::{Targets, of_scores};
+use crate::recipe::Loss;
 use crate::streams::say;
 
 /// How much of the gradient the paths that count are to have together.
@@ -71,7 +72,7 @@ impl<'a> Spectrum<'a> {
                 let images = images_of(&batch, &device);
                 let targets = Targets::of(&batch, &device);
                 norms.push(gradient(&learning, images, &routes, |logits| {
-                    of_scores(logits.into(), &targets, 0.0)
+                    of_scores(logits.into(), &targets, &Loss::default())
                 }));
             }
             magnitude.push(norms.iter().sum::<f64>() / norms.len() as f64);
