@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use support::{Place, SMALL, images_and_labels, png, safetensors};
+use support::{Place, SMALL, images_and_labels, png, safetensors, tar};
 
 /// CIFAR-10 from files that are written for the test; nothing is trained.
 const CIFAR: &str = r#"
@@ -308,6 +308,77 @@ fn data_files_that_are_damaged() {
             "--config cifar.toml --data-dir html",
             "--config mnist.toml --data-dir idx",
             "--config mnist.toml --data-dir magic",
+        ],
+    );
+    insta::assert_snapshot!(told);
+}
+
+/// Archives of image files: cut off, with files that are none, with classes that are none.
+#[test]
+fn archives_of_images_that_are_damaged() {
+    let place = Place::new();
+    let image = png(8, 8, &[7; 64]);
+    let member = |name: &str, bytes: &[u8]| (name.to_owned(), bytes.to_vec());
+    let sound = tar(&[member("0/a.png", &image), member("0/a.cls", b"0")]);
+    let shard = |folder: &str, bytes: &[u8]| {
+        place.write(&format!("{folder}/train-000000.tar"), bytes);
+        place.write(&format!("{folder}/classes.txt"), "cat\ndog\n");
+    };
+    shard("cut", &sound[..sound.len() / 2]);
+    shard("between", &sound[..1024]);
+    shard(
+        "stranger",
+        &tar(&[member("0/a.png", b"no image"), member("0/a.cls", b"0")]),
+    );
+    shard("classless", &tar(&[member("0/a.png", &image)]));
+    shard(
+        "named",
+        &tar(&[member("0/a.png", &image), member("0/a.cls", b"dog")]),
+    );
+    shard(
+        "third",
+        &tar(&[member("0/a.png", &image), member("0/a.cls", b"2")]),
+    );
+    shard("twins", &sound);
+    place.write("twins/train-000001.tar", &sound);
+    shard("gap", &sound);
+    place.write("gap/train-000002.tar", &sound);
+    shard("described", &sound);
+    place.write("described/pack.json", "{");
+    place.write("empty/readme.txt", "");
+    place.write(
+        "kitless/ILSVRC2012_img_train.tar",
+        tar(&[member("n1.tar", &sound)]),
+    );
+    place.write("kitless/ILSVRC2012_img_val.tar", &sound);
+    place.write(
+        "cut-class/ILSVRC2012_img_train.tar",
+        tar(&[member("n1.tar", &sound[..700])]),
+    );
+    place.write("folders/train/cat/a.png", &image);
+    place.write("folders/train/cat/a.jpg", &image);
+    place.write("others/train-000000.tar", &sound);
+    let told = told(
+        &place,
+        1,
+        [
+            "stats --shards cut",
+            "stats --shards between",
+            "stats --shards stranger",
+            "stats --shards classless",
+            "stats --shards named",
+            "stats --shards third",
+            "stats --shards twins",
+            "stats --shards gap",
+            "stats --shards described",
+            "stats --shards empty",
+            "stats --shards nowhere",
+            "stats --ilsvrc kitless",
+            "stats --ilsvrc cut-class",
+            "stats --ilsvrc empty",
+            "pack --folder folders --output packed",
+            "pack --shards others --output others",
+            "pack --dataset digits --output packed",
         ],
     );
     insta::assert_snapshot!(told);

@@ -60,6 +60,18 @@ normalize = "per-channel"
 normalize = "per-channel"
 "#;
 
+/// A tar archive of files.
+pub fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        let appended = archive.append_data(&mut header, name, bytes.as_slice());
+        appended.expect("memory takes a small file");
+    }
+    archive.into_inner().expect("memory takes a small archive")
+}
+
 /// How long anything may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_mins(2);
 

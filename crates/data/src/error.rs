@@ -70,6 +70,99 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// A tar archive is truncated or damaged.
+    #[error("archive `{}` is truncated or damaged", path.display())]
+    Archive {
+        /// The archive.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+
+    /// An image file is not the one that was there when the dataset was opened.
+    #[error("`{}` was changed after it was indexed", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// An image in an archive is of no class that there is.
+    #[error("no class is known of `{}`", path.display())]
+    NoClass {
+        /// The image.
+        path: PathBuf,
+    },
+
+    /// ILSVRC's development kit is not whole.
+    #[error("the development kit in `{}` is damaged: {reason}", path.display())]
+    Kit {
+        /// Its archive or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A file could not be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+
+    /// There is nothing to be packed: the images of the dataset are in no files of their own.
+    #[error("the dataset has no image files")]
+    NoFiles,
+
+    /// A folder holds shards of other images, or packed in another way.
+    #[error("`{}` holds other shards", folder.display())]
+    OtherPack {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// Some shards are still to be written.
+    #[error("not all shards are in `{}` yet", folder.display())]
+    Unfinished {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// What says what was packed is damaged.
+    #[error("`{}` is damaged", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+
+    /// A folder holds no shard to train on.
+    #[error("no shards `*train*.tar` in `{}`", folder.display())]
+    NoShards {
+        /// The folder.
+        folder: PathBuf,
+    },
+
+    /// A file beside an image holds no class.
+    #[error("no class in `{}`: expected a number from 0 to {}, found `{found}`", path.display(), classes.saturating_sub(1))]
+    ClassFile {
+        /// The file.
+        path: PathBuf,
+        /// How many classes there are.
+        classes: usize,
+        /// What it holds.
+        found: String,
+    },
+
+    /// Two images of a class have the same name.
+    #[error("two images of a class have the same name: `{}` and `{}`", paths[0].display(), paths[1].display())]
+    TwinFiles {
+        /// Where they are.
+        paths: [PathBuf; 2],
+    },
+
     /// A file is longer or shorter than its format says.
     #[error("`{}` has the wrong length: expected {expected} bytes, found {found}", path.display())]
     Length {
@@ -412,6 +505,7 @@ impl Error {
             Error::Sample { source, .. } => source.is_of_a_file(),
             Error::MissingFile { .. }
             | Error::Read { .. }
+            | Error::Changed { .. }
             | Error::Decode { .. }
             | Error::TooLarge { .. }
             | Error::ZeroSize { .. } => true,
@@ -427,7 +521,7 @@ impl Error {
                 download_folder,
                 ..
             } if archives.is_empty() => format!(
-                "nobody may download it for you: put its class folders into `{0}/train` and `{0}/val`, or name another folder with `--data-dir`",
+                "nobody may download it for you: put its archives into `{0}`, or its class folders into `{0}/train` and `{0}/val`, or name another folder with `--data-dir`",
                 download_folder.display()
             ),
             Error::MissingDataset {
@@ -447,6 +541,36 @@ impl Error {
                 "delete `{}`, and get it again, for example with `train fetch`",
                 path.display()
             ),
+            Error::Archive { path, .. } => {
+                format!("replace `{}` by a whole copy, or pack it again", path.display())
+            }
+            Error::Changed { .. } => {
+                "start again, or, where the dataset is large, let `train verify` read all of it".into()
+            }
+            Error::NoShards { .. } => {
+                "`train pack` writes shards: `train-000000.tar`, and `val-000000.tar` where there are test images".into()
+            }
+            Error::NoClass { .. } => {
+                "the archives are not those of one dataset: replace them by whole copies".into()
+            }
+            Error::ClassFile { .. } => {
+                "it holds the number of a line of `classes.txt`, counted from 0".into()
+            }
+            Error::Kit { .. } => {
+                "put `ILSVRC2012_devkit_t12.tar.gz` beside the archives of images".into()
+            }
+            Error::NoFiles => {
+                "datasets of class folders, shards and archives of images are packed".into()
+            }
+            Error::OtherPack { .. } => "name an empty folder with `--output`".into(),
+            Error::Unfinished { .. } => {
+                "type the same `train pack` line again, which goes on".into()
+            }
+            Error::Description { path, .. } => format!(
+                "restore `{}` from a copy, or remove its folder and pack again",
+                path.display()
+            ),
+            Error::TwinFiles { .. } => "rename or remove one of them".into(),
             Error::Length { path, .. } => format!(
                 "the file was cut or changed: replace `{}` by a whole copy",
                 path.display()

@@ -1,7 +1,7 @@
 //! Datasets, augmentation and the deterministic loader.
 //!
 //! A dataset is a Burn [`Dataset`] of [`Sample`]s. [`open`] finds one on disk by its [`Manifest`]; [`open_idx`],
-//! [`open_folder`] and [`open_tensors`] read a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
+//! [`open_folder`], [`open_shards`], [`open_ilsvrc`] and [`open_tensors`] read a user's own; [`digits`] is compiled in. A [`Pipeline`] of [`Transform`]s
 //! augments, and a [`Loader`] makes batches that depend on nothing but the seed and their position.
 //!
 //! No tensors, no TOML, no printing, no clock.
@@ -14,10 +14,14 @@ mod decode;
 mod error;
 pub mod fetch;
 mod fingerprint;
+mod index;
 mod loader;
 mod manifest;
 mod mix;
 mod opened;
+pub mod pack;
+mod part;
+mod progress;
 pub mod random;
 mod sample;
 mod sources;
@@ -29,11 +33,17 @@ pub use burn_dataset::Dataset;
 pub use dataset::{InMemory, Source, Subset};
 pub use decode::{Encoded, image_files, read_image};
 pub use error::{Error, Result};
+pub use index::Indexing;
 pub use loader::{Batch, Batches, Loader, LoaderConfig, OnBadImage, Skipped};
 pub use manifest::{Format, Manifest, Split};
 pub use mix::{Mix, MixChoice, Mixed};
-pub use opened::{Opened, digits, open, open_folder, open_idx, open_photographs, open_tensors};
+pub use opened::{
+    Opened, digits, open, open_folder, open_idx, open_ilsvrc, open_photographs, open_shards,
+    open_tensors,
+};
+pub use progress::Progress;
 pub use sample::{Image, Part, Pixels, Sample, Size, Sizes, Stored};
+pub use sources::files::Files;
 pub use sources::tensors::read_images;
 pub use statistics::{Pca, Statistics};
 pub use view::{Frame, Mirror, Places, View, Views};

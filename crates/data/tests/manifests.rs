@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use data::fetch::Checksum;
-use data::{Error, Manifest, OnBadImage, Opened, open, statistics};
+use data::{Error, Indexing, Manifest, OnBadImage, Opened, open, statistics};
 
 const NAMES: [&str; 6] = [
     "cifar10",
@@ -67,7 +67,7 @@ fn data_dir() -> PathBuf {
 #[test]
 fn statistics_of_digits() {
     let manifest = manifest("digits");
-    let opened = open(&manifest, &data_dir()).unwrap();
+    let opened = open(&manifest, &data_dir(), &mut Indexing::default()).unwrap();
     check(&manifest, &opened);
 }
 
@@ -75,7 +75,7 @@ fn statistics_of_digits() {
 fn statistics_of_downloaded_datasets() {
     for name in ["cifar10", "cifar100", "mnist", "fashion-mnist"] {
         let manifest = manifest(name);
-        match open(&manifest, &data_dir()) {
+        match open(&manifest, &data_dir(), &mut Indexing::default()) {
             Ok(opened) => check(&manifest, &opened),
             Err(Error::MissingDataset { .. }) => println!("skipped {name}: not downloaded"),
             Err(error) => panic!("{name}: {error}"),

@@ -5,13 +5,21 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use data::{
-    Dataset, Error, Image, InMemory, Manifest, Opened, Pixels, Sample, Size, Sizes, Source, digits,
-    open, open_folder, open_idx, open_tensors,
+    Dataset, Error, Image, InMemory, Indexing, Manifest, Opened, Pixels, Sample, Size, Sizes,
+    Source, digits, open_idx, open_tensors,
 };
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
+
+fn open(manifest: &Manifest, data_dir: &Path) -> Result<Opened, Error> {
+    data::open(manifest, data_dir, &mut Indexing::default())
+}
+
+fn open_folder(folder: &Path) -> Result<Opened, Error> {
+    data::open_folder(folder, &mut Indexing::default())
+}
 
 /// The error of `result`, with the test's folder written as `DIR`.
 fn message<T: std::fmt::Debug>(result: Result<T, Error>, dir: &TempDir) -> String {
@@ -37,6 +45,26 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// All images and labels.
+/// A JPEG of 8x8 of one level.
+fn jpeg(level: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+    encoder
+        .encode(&[level; 64], 8, 8, image::ExtendedColorType::L8)
+        .unwrap();
+    bytes
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
 fn samples(source: &Source) -> Vec<(Image, usize)> {
     let sample = |index| {
         let Sample { image, label } = source.get(index).unwrap();
@@ -594,6 +622,433 @@ mod folder {
             message(opened.train.get(1).unwrap().image.decode(), &dir),
             "cannot decode image `DIR/train/dog/1.png`"
         );
+    }
+}
+
+/// What is known of files, and that it is not believed where they were changed.
+mod index {
+    use super::*;
+
+    struct Kept {
+        dir: TempDir,
+    }
+
+    impl Kept {
+        /// A grey image a class.
+        fn new() -> Self {
+            let kept = Self {
+                dir: TempDir::new().unwrap(),
+            };
+            kept.write("data/train/cat/1.png", 1);
+            kept.write("data/train/dog/1.png", 2);
+            kept
+        }
+
+        fn write(&self, path: &str, value: u8) {
+            let path = self.dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image::save_buffer(path, &[value], 1, 1, image::ColorType::L8).unwrap();
+        }
+
+        fn open(&self) -> Opened {
+            let mut indexing = Indexing {
+                cache: Some(self.dir.path().join("cache")),
+                ..Indexing::default()
+            };
+            data::open_folder(&self.dir.path().join("data"), &mut indexing).unwrap()
+        }
+
+        fn index(&self) -> PathBuf {
+            let mut files = fs::read_dir(self.dir.path().join("cache")).unwrap();
+            let index = files.next().unwrap().unwrap().path();
+            assert!(files.next().is_none(), "the index is alone");
+            index
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_what_would_be_read() {
+        let kept = Kept::new();
+        let first = kept.open();
+        let index = fs::read(kept.index()).unwrap();
+        let again = kept.open();
+        assert_eq!(again.fingerprint(), first.fingerprint());
+        assert_eq!(samples(&again.train), samples(&first.train));
+        assert_eq!(fs::read(kept.index()).unwrap(), index);
+        let unkept = open_folder(&kept.dir.path().join("data")).unwrap();
+        assert_eq!(unkept.fingerprint(), first.fingerprint());
+    }
+
+    #[test]
+    fn files_that_are_changed_added_or_removed_are_noticed() {
+        let kept = Kept::new();
+        let mut before = kept.open().fingerprint().to_owned();
+        let changes: [fn(&Kept); 4] = [
+            |kept| kept.write("data/train/dog/1.png", 3),
+            |kept| kept.write("data/train/dog/2.png", 4),
+            |kept| kept.write("data/train/cow/1.png", 5),
+            |kept| fs::remove_file(kept.dir.path().join("data/train/dog/2.png")).unwrap(),
+        ];
+        for change in changes {
+            change(&kept);
+            let after = kept.open();
+            assert_ne!(after.fingerprint(), before);
+            let unkept = open_folder(&kept.dir.path().join("data")).unwrap();
+            assert_eq!(after.fingerprint(), unkept.fingerprint());
+            before = after.fingerprint().to_owned();
+        }
+    }
+
+    #[test]
+    fn a_damaged_index_is_made_again() {
+        let kept = Kept::new();
+        let expected = kept.open().fingerprint().to_owned();
+        let whole = fs::read(kept.index()).unwrap();
+        for length in [0, 31, 40, whole.len() - 1] {
+            fs::write(kept.index(), &whole[..length]).unwrap();
+            assert_eq!(kept.open().fingerprint(), expected);
+            assert_eq!(fs::read(kept.index()).unwrap(), whole);
+        }
+        for place in [0, 40, whole.len() - 1] {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1;
+            fs::write(kept.index(), damaged).unwrap();
+            assert_eq!(kept.open().fingerprint(), expected);
+            assert_eq!(fs::read(kept.index()).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_changed_while_it_is_used_is_named() {
+        let kept = Kept::new();
+        let opened = kept.open();
+        let same = fs::read(kept.dir.path().join("data/train/cat/1.png")).unwrap();
+        write(kept.dir.path().join("data/train/cat/1.png"), &same);
+        assert!(opened.train.get(0).is_ok(), "touched, it is the same");
+        let another = fs::read(kept.dir.path().join("data/train/cat/1.png")).unwrap();
+        write(
+            kept.dir.path().join("data/train/dog/1.png"),
+            &[&another[..], b"longer"].concat(),
+        );
+        assert_eq!(
+            message(opened.train.get(1), &kept.dir),
+            "`DIR/data/train/dog/1.png` was changed after it was indexed"
+        );
+        write(kept.dir.path().join("data/train/cat/1.png"), &same[..9]);
+        assert_eq!(
+            message(opened.train.get(0), &kept.dir),
+            "`DIR/data/train/cat/1.png` was changed after it was indexed"
+        );
+    }
+}
+
+mod shards {
+    use super::*;
+
+    /// Two shards to train on, whose images are in no order, and one to test on.
+    fn two_classes() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        let first = tar(&[
+            ("b/x.jpg", &jpeg(1)),
+            ("b/x.cls", b"1"),
+            ("b/x.json", b"{}"),
+            ("a/y.cls", b"0"),
+            ("a/y.jpg", &jpeg(2)),
+        ]);
+        let second = tar(&[
+            ("a/x%2Ey.JPEG", &jpeg(3)),
+            ("a/x%2Ey.cls", b"0\n"),
+            ("a/x%2Ey.seg.png", b""),
+        ]);
+        write(dir.path().join("my-train-0.tar"), &first);
+        write(dir.path().join("my-train-1.tar"), &second);
+        let test = tar(&[("z.jpg", &jpeg(4)), ("z.cls", b"1")]);
+        write(dir.path().join("my-val-0.tar"), &test);
+        write(dir.path().join("classes.txt"), b"cat\ndog\n");
+        dir
+    }
+
+    fn open(dir: &TempDir) -> Result<Opened, Error> {
+        data::open_shards(dir.path(), &mut Indexing::default())
+    }
+
+    #[test]
+    fn images_are_what_they_are_in_folders() {
+        let dir = two_classes();
+        for (path, level) in [
+            ("train/cat/x.y.JPEG", 3),
+            ("train/cat/y.jpg", 2),
+            ("train/dog/x.jpg", 1),
+            ("val/dog/z.jpg", 4),
+        ] {
+            write(dir.path().join(path), &jpeg(level));
+        }
+        let (shards, folder) = (open(&dir).unwrap(), open_folder(dir.path()).unwrap());
+        assert_eq!(samples(&shards.train), samples(&folder.train));
+        assert_eq!(shards.fingerprint(), folder.fingerprint());
+        assert_eq!(
+            (&shards.classes, shards.sizes),
+            (&folder.classes, folder.sizes)
+        );
+        assert_eq!(
+            samples(&shards.test.unwrap()),
+            samples(&folder.test.unwrap())
+        );
+    }
+
+    #[test]
+    fn classes_without_names_are_numbered() {
+        let dir = two_classes();
+        fs::remove_file(dir.path().join("classes.txt")).unwrap();
+        assert_eq!(open(&dir).unwrap().classes, ["0", "1"]);
+    }
+
+    /// Wherever it ends, also between two members.
+    #[test]
+    fn a_shard_that_is_cut_off_is_refused() {
+        let dir = two_classes();
+        let path = dir.path().join("my-train-0.tar");
+        let whole = fs::read(&path).unwrap();
+        let members = whole.len() - 1024;
+        for length in (0..=members).step_by(256) {
+            write(&path, &whole[..length]);
+            assert_eq!(
+                message(open(&dir), &dir),
+                "archive `DIR/my-train-0.tar` is truncated or damaged",
+                "{length} bytes"
+            );
+        }
+    }
+
+    /// Whatever a shard holds, reading it ends, and never in a panic.
+    #[test]
+    fn a_shard_that_is_changed_is_refused_or_read() {
+        let dir = two_classes();
+        let path = dir.path().join("my-train-0.tar");
+        let whole = fs::read(&path).unwrap();
+        for place in (0..whole.len()).step_by(3) {
+            let mut changed = whole.clone();
+            changed[place] ^= 1 << (place % 8);
+            write(&path, &changed);
+            if let Ok(opened) = open(&dir) {
+                for index in 0..opened.train.len() {
+                    let _ = opened
+                        .train
+                        .get(index)
+                        .and_then(|found| found.image.decode());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_shard_names_its_member() {
+        let second = |members: &[(&str, &[u8])]| {
+            let dir = two_classes();
+            write(dir.path().join("my-train-1.tar"), &tar(members));
+            message(open(&dir), &dir)
+        };
+        assert_eq!(
+            second(&[("n.jpg", &jpeg(1)), ("m.cls", b"1")]),
+            "archive `DIR/my-train-1.tar` does not hold `n.cls`"
+        );
+        assert_eq!(
+            second(&[("n.jpg", &jpeg(1)), ("n.cls", b"dog")]),
+            "no class in `DIR/my-train-1.tar/n.cls`: expected a number from 0 to 1048575, found `dog`"
+        );
+        assert_eq!(
+            second(&[("n.jpg", &jpeg(1)), ("n.cls", b"2")]),
+            "no class in `DIR/my-train-1.tar/n.cls`: expected a number from 0 to 1, found `2`"
+        );
+        assert_eq!(
+            second(&[("c/y.jpg", &jpeg(1)), ("c/y.cls", b"0")]),
+            "two images of a class have the same name: `DIR/my-train-0.tar/a/y.jpg` and `DIR/my-train-1.tar/c/y.jpg`"
+        );
+    }
+
+    #[test]
+    fn a_member_that_is_no_image_is_named() {
+        let dir = two_classes();
+        let members: [(&str, &[u8]); 2] = [("c/n.jpg", b"no image"), ("c/n.cls", b"0")];
+        write(dir.path().join("my-train-1.tar"), &tar(&members));
+        let opened = open(&dir).unwrap();
+        let bad = opened.bad.into_iter().next().unwrap();
+        assert_eq!(
+            message(Err::<(), _>(bad), &dir),
+            "cannot decode image `DIR/my-train-1.tar/c/n.jpg`"
+        );
+    }
+
+    #[test]
+    fn a_shard_that_is_missing_is_named() {
+        let dir = two_classes();
+        fs::rename(
+            dir.path().join("my-train-1.tar"),
+            dir.path().join("my-train-2.tar"),
+        )
+        .unwrap();
+        assert_eq!(
+            message(open(&dir), &dir),
+            "`DIR/my-train-1.tar` does not exist"
+        );
+        let empty = TempDir::new().unwrap();
+        assert_eq!(
+            message(open(&empty), &empty),
+            "no shards `*train*.tar` in `DIR`"
+        );
+    }
+}
+
+mod ilsvrc {
+    use super::*;
+
+    const TRAIN: &str = "ILSVRC2012_img_train.tar";
+    const VALIDATION: &str = "ILSVRC2012_img_val.tar";
+    const TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
+
+    fn meta(name: &str) -> Vec<u8> {
+        let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/goldens");
+        fs::read(goldens.join("ilsvrc").join(name)).unwrap()
+    }
+
+    /// Two classes with an image each to train on, and one to validate on; the kit calls the second class 1.
+    fn archives() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        let first = tar(&[("n00000001_1.JPEG", &jpeg(1))]);
+        let second = tar(&[("n00000002_1.JPEG", &jpeg(2))]);
+        let train = tar(&[("n00000002.tar", &second), ("n00000001.tar", &first)]);
+        write(dir.path().join(TRAIN), &train);
+        let images = [jpeg(3), jpeg(4)];
+        let validation = tar(&[
+            ("ILSVRC2012_val_00000002.JPEG", &images[1]),
+            ("ILSVRC2012_val_00000001.JPEG", &images[0]),
+        ]);
+        write(dir.path().join(VALIDATION), &validation);
+        write(dir.path().join(TRUTH), b"2\n1\n");
+        write(dir.path().join("meta.mat"), &meta("meta.mat"));
+        dir
+    }
+
+    fn open(dir: &TempDir) -> Result<Opened, Error> {
+        data::open_ilsvrc(dir.path(), &mut Indexing::default())
+    }
+
+    #[test]
+    fn images_are_what_they_are_in_folders() {
+        let dir = archives();
+        for (path, level) in [
+            ("train/n00000001/n00000001_1.JPEG", 1),
+            ("train/n00000002/n00000002_1.JPEG", 2),
+            ("val/n00000001/ILSVRC2012_val_00000001.JPEG", 3),
+            ("val/n00000002/ILSVRC2012_val_00000002.JPEG", 4),
+        ] {
+            write(dir.path().join(path), &jpeg(level));
+        }
+        let folder = open_folder(dir.path()).unwrap();
+        for name in ["meta.mat", "meta-plain.mat"] {
+            write(dir.path().join("meta.mat"), &meta(name));
+            let opened = open(&dir).unwrap();
+            assert_eq!(opened.fingerprint(), folder.fingerprint());
+            assert_eq!(samples(&opened.train), samples(&folder.train));
+        }
+    }
+
+    #[test]
+    fn the_kit_may_be_as_it_is_downloaded() {
+        let dir = archives();
+        let expected = open(&dir).unwrap().fingerprint().to_owned();
+        fs::remove_file(dir.path().join("meta.mat")).unwrap();
+        let kit = dir.path().join("ILSVRC2012_devkit_t12.tar.gz");
+        assert_eq!(
+            message(open(&dir), &dir),
+            "`DIR/ILSVRC2012_devkit_t12.tar.gz` does not exist"
+        );
+        let path = |name: &str| format!("ILSVRC2012_devkit_t12/data/{name}");
+        let files = tar(&[
+            (&path("meta.mat"), &meta("meta.mat")),
+            (&path(TRUTH), b"2\n1\n"),
+        ]);
+        let kit_bytes = gzip(&files);
+        write(&kit, &kit_bytes);
+        assert_eq!(open(&dir).unwrap().fingerprint(), expected);
+        write(&kit, &kit_bytes[..kit_bytes.len() / 2]);
+        assert_eq!(
+            message(open(&dir), &dir),
+            "compressed file `DIR/ILSVRC2012_devkit_t12.tar.gz` is truncated or damaged"
+        );
+    }
+
+    #[test]
+    fn a_damaged_kit_is_refused() {
+        let dir = archives();
+        for (truth, reason) in [
+            (
+                "2\n0\n",
+                "line 2 of `ILSVRC2012_validation_ground_truth.txt` is no class of the training images: `0`",
+            ),
+            (
+                "300\n",
+                "line 1 of `ILSVRC2012_validation_ground_truth.txt` is no class of the training images: `300`",
+            ),
+            (
+                "dog\n",
+                "line 1 of `ILSVRC2012_validation_ground_truth.txt` is no class of the training images: `dog`",
+            ),
+        ] {
+            write(dir.path().join(TRUTH), truth.as_bytes());
+            assert_eq!(
+                message(open(&dir), &dir),
+                format!("the development kit in `DIR` is damaged: {reason}")
+            );
+        }
+        write(dir.path().join(TRUTH), b"2\n");
+        assert_eq!(
+            message(open(&dir), &dir),
+            "no class is known of `DIR/ILSVRC2012_img_val.tar/ILSVRC2012_val_00000002.JPEG`"
+        );
+    }
+
+    /// Whatever is left of the table of classes, reading it ends, and never in a panic.
+    #[test]
+    fn a_table_of_classes_that_is_cut_off_or_changed_is_refused_or_read() {
+        let dir = archives();
+        for name in ["meta.mat", "meta-plain.mat"] {
+            let whole = meta(name);
+            for length in 0..whole.len() - 8 {
+                write(dir.path().join("meta.mat"), &whole[..length]);
+                assert_eq!(
+                    message(open(&dir), &dir),
+                    "the development kit in `DIR` is damaged: `meta.mat` has no `synsets` with `ILSVRC2012_ID` and `WNID`",
+                    "{length} bytes of {name}"
+                );
+            }
+            for place in 124..whole.len() {
+                for flip in [1, 0xff] {
+                    let mut changed = whole.clone();
+                    changed[place] ^= flip;
+                    write(dir.path().join("meta.mat"), &changed);
+                    let _ = open(&dir);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_off_is_refused() {
+        let dir = archives();
+        for name in [TRAIN, VALIDATION] {
+            let path = dir.path().join(name);
+            let whole = fs::read(&path).unwrap();
+            for length in (0..whole.len() - 1024).step_by(512) {
+                write(&path, &whole[..length]);
+                assert_eq!(
+                    message(open(&dir), &dir),
+                    format!("archive `DIR/{name}` is truncated or damaged"),
+                    "{length} bytes"
+                );
+            }
+            write(&path, &whole);
+        }
     }
 }
 

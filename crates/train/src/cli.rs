@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use data::OnBadImage;
 use serde::Serialize;
 
 use crate::lab::study::Kind;
+use crate::recipe::Dataset;
 
 /// Train convolutional image classifiers, exactly and resumably.
 ///
@@ -56,6 +58,10 @@ pub enum Command {
     Fetch(FetchArgs),
     /// Measure mean, deviation and principal components of a dataset's training images
     Stats(StatsArgs),
+    /// Write a dataset's images into WebDataset shards
+    Pack(PackArgs),
+    /// Check every file of a dataset
+    Verify(VerifyArgs),
     /// Write a run's report.html again
     Report(ReportArgs),
     /// Run a paper's table, and set ours beside it
@@ -562,11 +568,18 @@ pub struct CheckArgs {
 #[derive(Debug, Args)]
 pub struct StatsArgs {
     /// Dataset
-    #[arg(value_name = "NAME", required_unless_present = "folder")]
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "own",
+        conflicts_with = "own"
+    )]
     pub dataset: Option<String>,
-    /// Folder of images of any size, train/CLASS/*.png and so on, in place of a named dataset
-    #[arg(long, value_name = "DIR", conflicts_with = "dataset")]
-    pub folder: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub own: OwnImagesArgs,
     #[command(flatten)]
     #[expect(
         missing_docs,
@@ -576,6 +589,110 @@ pub struct StatsArgs {
     /// How to print the figures
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
+}
+
+/// Image files of the user's own, in place of a named dataset.
+#[derive(Debug, Args)]
+#[group(id = "own", multiple = false)]
+pub struct OwnImagesArgs {
+    /// Folder of images of any size, train/CLASS/*.png and so on
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Folder of WebDataset shards, train-000000.tar and so on
+    #[arg(long, value_name = "DIR")]
+    pub shards: Option<PathBuf>,
+    /// Folder of the archives of ILSVRC 2012 as they are downloaded, ILSVRC2012_img_train.tar and so on
+    #[arg(long, value_name = "DIR")]
+    pub ilsvrc: Option<PathBuf>,
+}
+
+impl OwnImagesArgs {
+    /// As a recipe has them, where any are named.
+    pub fn dataset(&self) -> Option<Dataset> {
+        let folder = self.folder.clone().map(Dataset::Folder);
+        let shards = self.shards.clone().map(Dataset::Shards);
+        folder
+            .or(shards)
+            .or(self.ilsvrc.clone().map(Dataset::Ilsvrc))
+    }
+}
+
+/// A dataset by its name, or image files of the user's own.
+#[derive(Debug, Args)]
+pub struct ImagesArgs {
+    /// Dataset
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "own",
+        conflicts_with = "own"
+    )]
+    pub dataset: Option<String>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub own: OwnImagesArgs,
+}
+
+impl ImagesArgs {
+    /// As a recipe has it.
+    pub fn dataset(&self) -> Dataset {
+        let named = self.dataset.clone().map(Dataset::Name);
+        named
+            .or(self.own.dataset())
+            .expect("clap wants one of them")
+    }
+}
+
+/// The flags of `train pack`.
+#[derive(Debug, Args)]
+pub struct PackArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub images: ImagesArgs,
+    /// Where the shards are written; what is there of the same pack is gone on with
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Scale larger images to this shorter side, and write them as JPEG; otherwise files are packed as they are
+    #[arg(long, value_name = "PIXELS", value_parser = side, allow_negative_numbers = true)]
+    pub shorter_side: Option<usize>,
+    /// Quality of those JPEG files, 1 to 100
+    #[arg(long, value_name = "N", default_value = "95", value_parser = clap::value_parser!(u8).range(1..=100), requires = "shorter_side", allow_negative_numbers = true)]
+    pub quality: u8,
+    /// Images in a shard, for example 200MB
+    #[arg(long, value_name = "BYTES", default_value = "1GB", value_parser = bytes, allow_negative_numbers = true)]
+    pub shard_bytes: u64,
+    /// What is done where an image cannot be decoded: stop or skip
+    #[arg(long, value_name = "WHAT", default_value = "stop", value_parser = on_bad_image)]
+    pub on_bad_image: OnBadImage,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
+}
+
+/// The flags of `train verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub images: ImagesArgs,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub data: DataArgs,
 }
 
 /// The flags of `train fetch`.
@@ -601,6 +718,41 @@ pub struct ReportArgs {
     /// Folder of a run
     #[arg(long, value_name = "DIR")]
     pub run: PathBuf,
+}
+
+/// No network takes larger images.
+const LARGEST_SIDE: usize = 4096;
+
+fn side(text: &str) -> Result<usize, String> {
+    let side = text.parse().ok();
+    side.filter(|side| (1..=LARGEST_SIDE).contains(side))
+        .ok_or_else(|| format!("expected a whole number from 1 to {LARGEST_SIDE}"))
+}
+
+/// A whole number, by itself or of kB, MB or GB.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_alphabetic()).len());
+    let unit: Option<u64> = match unit {
+        "" | "B" => Some(1),
+        "kB" => Some(1_000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        _ => None,
+    };
+    let number: Option<u64> = number.trim().parse().ok();
+    number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "expected a number of bytes, such as 500MB".into())
+}
+
+fn on_bad_image(text: &str) -> Result<OnBadImage, String> {
+    match text {
+        "stop" => Ok(OnBadImage::Stop),
+        "skip" => Ok(OnBadImage::Skip),
+        _ => Err("expected `stop` or `skip`".into()),
+    }
 }
 
 /// No larger than TOML's integers, since a seed is a key of the recipe.

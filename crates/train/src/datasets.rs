@@ -4,11 +4,11 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use data::{Manifest, Opened, fetch};
+use data::{Indexing, Manifest, Opened, fetch};
 use include_dir::{Dir, include_dir};
 
 use crate::error::{Error, Hinted};
-use crate::progress::Downloads;
+use crate::progress::Work;
 use crate::recipe;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../datasets");
@@ -53,6 +53,18 @@ pub fn default_dir() -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("datasets"))
 }
 
+/// Reading is heard of from so many bytes on.
+pub const LONG_TO_READ: u64 = 1 << 30;
+
+/// How image files are made known: what was known of them before is in the user's cache.
+fn indexing() -> Indexing {
+    Indexing {
+        cache: dirs::cache_dir().map(|cache| cache.join("kiln").join("indices")),
+        anew: false,
+        progress: Box::new(Work::new(["indexing", "indexed"]).worth(LONG_TO_READ)),
+    }
+}
+
 /// The checkout that the working directory is in.
 fn checkout() -> Option<PathBuf> {
     let here = env::current_dir().ok()?;
@@ -89,22 +101,45 @@ pub fn open(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error>
 ///
 /// As [`open`], but for those.
 pub fn open_with_bad_images(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error> {
+    open_by(dataset, data_dir, &mut indexing())
+}
+
+/// The same, whose image files are all read, whatever is known of them.
+///
+/// # Errors
+///
+/// As [`open_with_bad_images`].
+pub fn open_anew(dataset: &recipe::Dataset, data_dir: &Path) -> Result<Opened, Error> {
+    let anew = Indexing {
+        anew: true,
+        ..indexing()
+    };
+    open_by(dataset, data_dir, &mut { anew })
+}
+
+fn open_by(
+    dataset: &recipe::Dataset,
+    data_dir: &Path,
+    indexing: &mut Indexing,
+) -> Result<Opened, Error> {
     let opened = match dataset {
-        recipe::Dataset::Name(name) => return open_named(name, data_dir),
+        recipe::Dataset::Name(name) => return open_named(name, data_dir, indexing),
         recipe::Dataset::Tensors { train, test } => data::open_tensors(train, test.as_deref()),
         recipe::Dataset::Idx(folder) => data::open_idx(folder),
-        recipe::Dataset::Folder(folder) => data::open_folder(folder),
+        recipe::Dataset::Folder(folder) => data::open_folder(folder, indexing),
+        recipe::Dataset::Shards(folder) => data::open_shards(folder, indexing),
+        recipe::Dataset::Ilsvrc(folder) => data::open_ilsvrc(folder, indexing),
     };
     opened.map_err(|error| Error::failure("cannot open the dataset").explained_by(error))
 }
 
-fn open_named(name: &str, data_dir: &Path) -> Result<Opened, Error> {
+fn open_named(name: &str, data_dir: &Path, indexing: &mut Indexing) -> Result<Opened, Error> {
     let manifest = find(name).ok_or_else(|| unknown(name))?;
     let cannot = || Error::failure(format!("cannot open dataset `{name}`"));
-    match data::open(manifest, data_dir) {
+    match data::open(manifest, data_dir, indexing) {
         Err(data::Error::MissingDataset { archives, .. }) if !archives.is_empty() => {
             download(manifest, data_dir)?;
-            data::open(manifest, data_dir).map_err(|error| cannot().explained_by(error))
+            data::open(manifest, data_dir, indexing).map_err(|error| cannot().explained_by(error))
         }
         opened => opened.map_err(|error| cannot().explained_by(error)),
     }
@@ -133,30 +168,12 @@ pub fn download(manifest: &Manifest, data_dir: &Path) -> Result<fetch::Fetched, 
     fetch::fetch(
         &manifest.archives,
         &folder,
-        &mut Downloads::default(),
+        &mut Work::new(["fetching", "fetched"]),
         &options,
     )
     .map_err(|error| {
         Error::failure(format!("cannot fetch dataset `{}`", manifest.name)).explained_by(error)
     })
-}
-
-impl fetch::Progress for Downloads {
-    fn start(&mut self, file: &str, total: u64, already: u64) {
-        Downloads::start(self, file, total, already);
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        Downloads::advance(self, bytes);
-    }
-
-    fn note(&mut self, text: &str) {
-        Downloads::note(self, text);
-    }
-
-    fn finish(&mut self) {
-        Downloads::finish(self);
-    }
 }
 
 impl Hinted for data::Error {

@@ -314,67 +314,82 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
-/// The progress of downloads on stderr: a bar on a terminal, a line at each tenth elsewhere.
-#[derive(Debug, Default)]
-pub struct Downloads {
-    current: Option<Download>,
+/// The progress of work on bytes, on stderr: a bar on a terminal, a line at each tenth elsewhere.
+#[derive(Debug)]
+pub struct Work {
+    /// What is done, and what has been: `fetching`, `fetched`.
+    verbs: [&'static str; 2],
+    /// Less work is not worth a line.
+    worth: u64,
+    current: Option<Piece>,
 }
 
 #[derive(Debug)]
-struct Download {
-    file: String,
+struct Piece {
+    what: String,
     total: u64,
     done: u64,
     bar: Option<ProgressBar>,
 }
 
-impl Downloads {
-    /// Begins a file of `total` bytes, of which `already` are there from an earlier attempt.
-    pub fn start(&mut self, file: &str, total: u64, already: u64) {
+impl Work {
+    /// Work that is told whatever its length.
+    pub fn new(verbs: [&'static str; 2]) -> Self {
+        Self {
+            verbs,
+            worth: 0,
+            current: None,
+        }
+    }
+
+    /// Work that is told from so many bytes on.
+    pub fn worth(self, worth: u64) -> Self {
+        Self { worth, ..self }
+    }
+}
+
+impl data::Progress for Work {
+    fn start(&mut self, what: &str, total: u64, already: u64) {
+        if total < self.worth {
+            return;
+        }
         let bar = io::stderr()
             .is_terminal()
-            .then(|| download_bar(file, total, already));
+            .then(|| bar_of_bytes(what, total, already));
         if bar.is_none() {
-            say(format!("fetching {file}, {}", size(total)));
+            say(format!("{} {what}, {}", self.verbs[0], size(total)));
         }
-        self.current = Some(Download {
-            file: file.to_owned(),
+        self.current = Some(Piece {
+            what: what.to_owned(),
             total,
             done: already,
             bar,
         });
     }
 
-    /// Notes that `bytes` more have arrived.
-    pub fn advance(&mut self, bytes: u64) {
-        let Some(download) = &mut self.current else {
+    fn advance(&mut self, bytes: u64) {
+        let Some(piece) = &mut self.current else {
             return;
         };
-        let before = download.tenths();
-        download.done += bytes;
-        match &download.bar {
-            Some(bar) => bar.set_position(download.done),
-            None if download.tenths() > before => say(format!("  {} %", download.tenths() * 10)),
+        let before = piece.tenths();
+        piece.done += bytes;
+        match &piece.bar {
+            Some(bar) => bar.set_position(piece.done),
+            None if piece.tenths() > before => say(format!("  {} %", piece.tenths() * 10)),
             None => {}
         }
     }
 
-    /// Says something: a retry, another mirror.
-    pub fn note(&mut self, text: &str) {
-        match self
-            .current
-            .as_ref()
-            .and_then(|download| download.bar.as_ref())
-        {
+    fn note(&mut self, text: &str) {
+        match self.current.as_ref().and_then(|piece| piece.bar.as_ref()) {
             Some(bar) => bar.suspend(|| say(text)),
             None => say(text),
         }
     }
 
-    /// Ends the file, and says so where it is complete.
-    pub fn finish(&mut self) {
-        let Some(Download {
-            file,
+    fn finish(&mut self) {
+        let Some(Piece {
+            what,
             total,
             done,
             bar,
@@ -386,12 +401,12 @@ impl Downloads {
             bar.finish_and_clear();
         }
         if done == total {
-            say(format!("fetched {file}, {}", size(total)));
+            say(format!("{} {what}, {}", self.verbs[1], size(total)));
         }
     }
 }
 
-impl Download {
+impl Piece {
     fn tenths(&self) -> u64 {
         (self.done.min(self.total) * 10)
             .checked_div(self.total)
@@ -399,12 +414,12 @@ impl Download {
     }
 }
 
-fn download_bar(file: &str, total: u64, already: u64) -> ProgressBar {
+fn bar_of_bytes(what: &str, total: u64, already: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     bar.set_style(style(
         "{bar:24} {msg}  {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  ETA {eta}",
     ));
-    bar.set_message(file.to_owned());
+    bar.set_message(what.to_owned());
     bar.set_position(already);
     bar.reset_eta();
     bar
@@ -557,8 +572,8 @@ mod tests {
     #[test]
     fn tenths_of_a_download_never_pass_ten() {
         let tenths = |total, done| {
-            Download {
-                file: String::new(),
+            Piece {
+                what: String::new(),
                 total,
                 done,
                 bar: None,

@@ -219,7 +219,7 @@ impl From<InitTable> for Init {
     }
 }
 
-/// Where the images come from: `"cifar10"`, or a table with one of four keys.
+/// Where the images come from: `"cifar10"`, or a table with one of these keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(into = "DatasetTable")]
 pub enum Dataset {
@@ -236,6 +236,10 @@ pub enum Dataset {
     Idx(PathBuf),
     /// A folder with one folder a class under `train` and `test`.
     Folder(PathBuf),
+    /// A folder of WebDataset shards.
+    Shards(PathBuf),
+    /// A folder with the archives of ILSVRC 2012.
+    Ilsvrc(PathBuf),
 }
 
 impl Dataset {
@@ -249,6 +253,8 @@ impl Dataset {
             },
             Self::Idx(path) => Self::Idx(changed(path)),
             Self::Folder(path) => Self::Folder(changed(path)),
+            Self::Shards(path) => Self::Shards(changed(path)),
+            Self::Ilsvrc(path) => Self::Ilsvrc(changed(path)),
         }
     }
 
@@ -256,9 +262,11 @@ impl Dataset {
     pub fn title(&self) -> String {
         match self {
             Self::Name(name) => name.clone(),
-            Self::Tensors { train: path, .. } | Self::Idx(path) | Self::Folder(path) => {
-                path.display().to_string()
-            }
+            Self::Tensors { train: path, .. }
+            | Self::Idx(path)
+            | Self::Folder(path)
+            | Self::Shards(path)
+            | Self::Ilsvrc(path) => path.display().to_string(),
         }
     }
 }
@@ -276,6 +284,10 @@ struct DatasetTable {
     idx: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shards: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ilsvrc: Option<PathBuf>,
 }
 
 impl From<Dataset> for DatasetTable {
@@ -298,6 +310,14 @@ impl From<Dataset> for DatasetTable {
                 folder: Some(folder),
                 ..Self::default()
             },
+            Dataset::Shards(shards) => Self {
+                shards: Some(shards),
+                ..Self::default()
+            },
+            Dataset::Ilsvrc(ilsvrc) => Self {
+                ilsvrc: Some(ilsvrc),
+                ..Self::default()
+            },
         }
     }
 }
@@ -318,14 +338,23 @@ impl TryFrom<DatasetTable> for Dataset {
             test,
             idx,
             folder,
+            shards,
+            ilsvrc,
         } = table;
-        match (name, tensors, idx, folder, test) {
-            (Some(name), None, None, None, None) => Ok(Dataset::Name(name)),
-            (None, Some(train), None, None, test) => Ok(Dataset::Tensors { train, test }),
-            (None, None, Some(idx), None, None) => Ok(Dataset::Idx(idx)),
-            (None, None, None, Some(folder), None) => Ok(Dataset::Folder(folder)),
+        let is_test_alone = test.is_some() && tensors.is_none();
+        let given = [
+            name.map(Dataset::Name),
+            tensors.map(|train| Dataset::Tensors { train, test }),
+            idx.map(Dataset::Idx),
+            folder.map(Dataset::Folder),
+            shards.map(Dataset::Shards),
+            ilsvrc.map(Dataset::Ilsvrc),
+        ];
+        let mut given = given.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(dataset), None) if !is_test_alone => Ok(dataset),
             _ => Err(
-                "expected exactly one of `name`, `tensors` (which may have `test`), `idx` and `folder`",
+                "expected exactly one of `name`, `tensors` (which may have `test`), `idx`, `folder`, `shards` and `ilsvrc`",
             ),
         }
     }

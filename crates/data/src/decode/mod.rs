@@ -102,6 +102,11 @@ impl Encoded {
         self
     }
 
+    /// The bytes of the file.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The size that the image will have.
     pub fn size(&self) -> Size {
         self.size
@@ -257,11 +262,11 @@ fn is_turned(orientation: Orientation) -> bool {
 
 /// A part of a grey image of so many columns.
 fn plane(pixels: &[u8], width: usize, part: Part) -> Vec<u8> {
-    let rows = pixels.chunks_exact(width);
-    let rows = rows.skip(part.top).take(part.height);
-    rows.flat_map(|row| &row[part.left..part.left + part.width])
-        .copied()
-        .collect()
+    let mut plane = Vec::with_capacity(part.height * part.width);
+    for row in pixels.chunks_exact(width).skip(part.top).take(part.height) {
+        plane.extend_from_slice(&row[part.left..part.left + part.width]);
+    }
+    plane
 }
 
 /// Red, green and blue of a part of an image of so many columns, one after the other.

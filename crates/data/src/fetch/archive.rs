@@ -122,7 +122,7 @@ impl Archive {
 
 impl Checksum {
     /// The checksum, of the same kind as this one, of all that `reader` still holds.
-    pub(super) fn of(&self, reader: &mut impl Read) -> io::Result<Checksum> {
+    pub(crate) fn of(&self, reader: &mut impl Read) -> io::Result<Checksum> {
         Ok(match self {
             Checksum::Sha256(_) => Checksum::Sha256(digest(reader, Sha256::default())?),
             Checksum::Md5(_) => Checksum::Md5(digest(reader, Md5::default())?),

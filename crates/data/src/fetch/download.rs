@@ -5,11 +5,12 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::Options;
 use super::archive::Archive;
 use super::client::{Answer, Client};
 use super::error::{Failure, Fault, FetchError, Retry};
-use super::part::Part;
-use super::{Options, Progress};
+use crate::Progress;
+use crate::part::Part;
 
 /// A download in progress.
 pub(super) struct Download<'a> {

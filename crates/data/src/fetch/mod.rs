@@ -18,13 +18,14 @@ pub use error::{Failure, Fault, FetchError, Mismatch, Retry};
 
 use client::Client;
 use download::Download;
-use part::{Lock, Part, Wait};
+
+use crate::Progress;
+use crate::part::{Lock, Part, Wait};
 
 mod archive;
 mod client;
 mod download;
 mod error;
-mod part;
 #[cfg(test)]
 mod tests;
 
@@ -56,25 +57,6 @@ impl Default for Options {
             certificates: None,
         }
     }
-}
-
-/// Hears how a download goes. `()` listens to nothing.
-pub trait Progress {
-    /// The download of `file` begins, with `already` of its `total` bytes there; called again, with 0, if it has to start over.
-    fn start(&mut self, file: &str, total: u64, already: u64);
-    /// So many more bytes of it are there.
-    fn advance(&mut self, bytes: u64);
-    /// Something worth a line, such as a mirror that failed.
-    fn note(&mut self, text: &str);
-    /// The download that was started last has ended, well or not.
-    fn finish(&mut self);
-}
-
-impl Progress for () {
-    fn start(&mut self, _file: &str, _total: u64, _already: u64) {}
-    fn advance(&mut self, _bytes: u64) {}
-    fn note(&mut self, _text: &str) {}
-    fn finish(&mut self) {}
 }
 
 /// What [`fetch`] found and brought, in the order of the archives.

@@ -1,236 +1,46 @@
 //! A folder of images in class folders.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use std::{fs, io, thread};
 
-use burn_dataset::Dataset;
-use sha2::{Digest, Sha256};
-
-use super::{Splits, missing, read_error};
-use crate::decode::{Encoded, is_image};
-use crate::fingerprint::Fingerprint;
-use crate::{Error, Manifest, Result, Sample, Size, Sizes, Stored};
+use super::files::{Files, Holds, Opened, Place};
+use super::{Splits, read_error};
+use crate::decode::is_image;
+use crate::index::{Entry, Indexing, Stamp};
+use crate::{Error, Result};
 
 /// Folders of test images; the first one that is there is read.
 const TEST_FOLDERS: [&str; 2] = ["test", "val"];
-/// What has a dataset's classes where it has no manifest.
-const TRAINING_IMAGES: &str = "the training images";
-
-/// Images in class folders, decoded where they are used.
-pub(crate) struct Photographs {
-    channels: usize,
-    files: Vec<(PathBuf, usize)>,
-}
-
-/// The images of a split, every file of which was read once.
-pub(crate) struct Folder {
-    photographs: Photographs,
-    contents: [u8; 32],
-}
-
-/// A dataset in class folders.
-pub(crate) struct Opened {
-    pub splits: Splits<Folder>,
-    pub classes: Vec<String>,
-    pub sizes: Sizes,
-    /// Of the files that cannot be read.
-    pub bad: Vec<Error>,
-}
 
 /// Reads `folder/train`, and `folder/test` or `folder/val`; the classes are those of `train`, sorted by name.
-///
-/// Files that cannot be read are among the images all the same, and fail when they are asked for.
-pub(crate) fn open(folder: &Path) -> Result<Opened> {
-    let train = folder.join("train");
-    let classes = class_names(&train)?;
-    let train = Scan::read(&train, &classes)?;
-    let test = TEST_FOLDERS
-        .into_iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_dir())
-        .map(|path| {
-            check_classes(&path, &classes, TRAINING_IMAGES)?;
-            Scan::read(&path, &classes)
-        })
-        .transpose()?;
-    let sizes = sizes(&train, test.as_ref());
-    let channels = sizes.channels();
-    let (train, mut bad) = train.into_folder(channels);
-    let test = test.map(|test| {
-        let (test, also_bad) = test.into_folder(channels);
-        bad.extend(also_bad);
-        test
-    });
-    Ok(Opened {
-        splits: Splits { train, test },
-        classes,
-        sizes,
-        bad,
-    })
+pub(crate) fn open(folder: &Path, indexing: &mut Indexing) -> Result<Opened> {
+    let classes = class_names(&folder.join("train"))?;
+    let test = (TEST_FOLDERS.into_iter()).find(|name| folder.join(name).is_dir());
+    if let Some(test) = test {
+        check_classes(&folder.join(test), &classes, "the training images")?;
+    }
+    let train = places(folder, "train", &classes);
+    let test = test.map(|test| places(folder, test, &classes));
+    Opened::new(folder, Splits { train, test }, classes, indexing)
 }
 
-/// Of all images, with three channels where any training image has colour.
-fn sizes(train: &Scan, test: Option<&Scan>) -> Sizes {
-    let channels = train.sizes.iter().map(|size| size.channels).max();
-    let channels = channels.unwrap_or(1);
-    let test = test.map_or(&[][..], |test| &test.sizes);
-    let mut sizes = (train.sizes.iter().chain(test)).map(|size| Size { channels, ..*size });
-    let first = sizes.next();
-    match first.filter(|first| sizes.all(|size| size == *first)) {
-        Some(size) => Sizes::One(size),
-        None => Sizes::Any { channels },
-    }
-}
-
-/// Reads the manifest's folder under `data_dir`, which has its classes and counts.
-pub(crate) fn open_manifest(manifest: &Manifest, data_dir: &Path) -> Result<Opened> {
-    let folder = data_dir.join(&manifest.folder);
-    if !folder.is_dir() {
-        return Err(missing(manifest, data_dir, vec![manifest.folder.clone()]));
-    }
-    let train = folder.join("train");
-    check_classes(&train, &manifest.ids, "the dataset")?;
-    let opened = open(&folder)?;
-    if let Some(absent) = manifest.ids.iter().find(|id| !opened.classes.contains(id)) {
-        return Err(Error::MissingFile {
-            path: train.join(absent),
-        });
-    }
-    for (name, split) in [
-        ("train", Some(&opened.splits.train)),
-        ("test", opened.splits.test.as_ref()),
-    ] {
-        let expected = manifest.split(name)?.count;
-        let found = split.map(|split| split.photographs.files.len());
-        if let Some(found) = found.filter(|found| *found != expected) {
-            return Err(Error::ImageCount {
-                path: folder.join(name),
-                expected,
-                found,
-            });
-        }
-    }
-    Ok(opened)
-}
-
-/// Reads `folder/CLASS/`, with so many channels; the names of the `classes` are those of the folders, some of which may be
-/// absent.
-pub(crate) fn open_photographs(
-    folder: &Path,
-    classes: &[String],
-    channels: usize,
-) -> Result<Photographs> {
+/// Those of `folder/CLASS/`, with so many channels, unread; the names of the `classes` are those of the folders, some of
+/// which may be absent.
+pub(crate) fn open_unread(folder: &Path, classes: &[String], channels: usize) -> Result<Files> {
     check_classes(folder, classes, "the network")?;
-    let mut files = Vec::new();
-    for (label, class) in classes.iter().enumerate() {
-        let found = image_files(&folder.join(class))?;
-        files.extend(found.into_iter().map(|path| (path, label)));
-    }
-    Ok(Photographs { channels, files })
+    Files::unread(folder, &places(folder, "", classes), channels)
 }
 
-impl Dataset<Sample, Error> for Photographs {
-    fn get(&self, index: usize) -> Result<Sample> {
-        let (path, label) = &self.files[index];
-        let file = Encoded::new(path, read(path)?)?.with_channels(self.channels);
-        Ok(Sample {
-            image: Stored::Encoded(file),
-            label: *label,
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.files.len()
-    }
-}
-
-/// How long a file that could not be read is waited for, again and again, before its error counts: a disk, or a network's, may
-/// be slow to answer.
-const WAITS: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
-
-/// The contents of a file; what is not there, or may not be read, is not asked for again.
-fn read(path: &Path) -> Result<Vec<u8>> {
-    for wait in WAITS {
-        match fs::read(path) {
-            Err(error) if is_passing(&error) => thread::sleep(wait),
-            contents => return contents.map_err(read_error(path)),
-        }
-    }
-    fs::read(path).map_err(read_error(path))
-}
-
-fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{IsADirectory, NotFound, PermissionDenied};
-    !matches!(error.kind(), NotFound | PermissionDenied | IsADirectory)
-}
-
-/// The files of a split as they were found.
-struct Scan {
-    files: Vec<(PathBuf, usize)>,
-    /// That the headers of those files give that can be read.
-    sizes: Vec<Size>,
-    bad: Vec<Error>,
-    contents: [u8; 32],
-}
-
-impl Scan {
-    fn read(split: &Path, classes: &[String]) -> Result<Self> {
-        let (mut files, mut sizes, mut bad) = (Vec::new(), Vec::new(), Vec::new());
-        let mut hasher = Sha256::new();
-        for (label, class) in classes.iter().enumerate() {
-            for path in image_files(&split.join(class))? {
-                let bytes = read(&path);
-                let digest = bytes.as_ref().map(Sha256::digest).unwrap_or_default();
-                hasher.update((label as u64).to_le_bytes());
-                hasher.update(digest);
-                match bytes.and_then(|bytes| Encoded::new(&path, bytes)) {
-                    Ok(file) => sizes.push(file.size()),
-                    Err(error) => bad.push(error),
-                }
-                files.push((path, label));
-            }
-        }
-        if files.is_empty() {
-            return Err(no_image_files(split));
-        }
-        Ok(Self {
-            files,
-            sizes,
-            bad,
-            contents: hasher.finalize().into(),
-        })
-    }
-
-    /// The images, and what is wrong with the bad ones.
-    fn into_folder(self, channels: usize) -> (Folder, Vec<Error>) {
-        let photographs = Photographs {
-            channels,
-            files: self.files,
-        };
-        let folder = Folder {
-            photographs,
-            contents: self.contents,
-        };
-        (folder, self.bad)
-    }
-}
-
-impl Dataset<Sample, Error> for Folder {
-    fn get(&self, index: usize) -> Result<Sample> {
-        self.photographs.get(index)
-    }
-
-    fn len(&self) -> usize {
-        self.photographs.len()
-    }
-}
-
-impl Fingerprint for Folder {
-    fn feed(&self, hasher: &mut Sha256) {
-        hasher.update(self.contents);
-    }
+/// The folders of the classes in a split that are there.
+fn places(folder: &Path, split: &str, classes: &[String]) -> Vec<Place> {
+    let places = classes.iter().enumerate().map(|(label, class)| Place {
+        path: Path::new(split).join(class),
+        holds: Holds::Class(label),
+    });
+    places
+        .filter(|place| folder.join(&place.path).is_dir())
+        .collect()
 }
 
 fn class_names(split: &Path) -> Result<Vec<String>> {
@@ -265,7 +75,7 @@ fn check_names(split: &Path, names: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn check_classes(split: &Path, classes: &[String], of: &'static str) -> Result<()> {
+pub(super) fn check_classes(split: &Path, classes: &[String], of: &'static str) -> Result<()> {
     match class_names(split)?
         .into_iter()
         .find(|name| !classes.contains(name))
@@ -279,20 +89,31 @@ fn check_classes(split: &Path, classes: &[String], of: &'static str) -> Result<(
     }
 }
 
-/// The image files of a class, sorted by name; none where the class has no folder.
-fn image_files(class: &Path) -> Result<Vec<PathBuf>> {
-    if !class.is_dir() {
-        return Ok(Vec::new());
+/// The image files of a class, without their contents.
+pub(crate) fn list(class: &Path) -> Result<Vec<Entry>> {
+    let files = entries(class)?.into_iter().filter(|path| is_image(path));
+    let entries: Vec<Entry> = files.filter_map(|path| entry(&path)).collect();
+    match entries.is_empty() {
+        true => Err(no_image_files(class)),
+        false => Ok(entries),
     }
-    let mut files: Vec<PathBuf> = entries(class)?
-        .into_iter()
-        .filter(|path| is_image(path))
-        .collect();
-    if files.is_empty() {
-        return Err(no_image_files(class));
+}
+
+/// None of what is no file, and may have no end. One that cannot be looked at is an entry that cannot be read.
+fn entry(path: &Path) -> Option<Entry> {
+    let metadata = fs::metadata(path).ok();
+    if (metadata.as_ref()).is_some_and(|found| !found.is_file() && !found.is_dir()) {
+        return None;
     }
-    files.sort();
-    Ok(files)
+    let stamp = metadata.as_ref().map(Stamp::of).unwrap_or_default();
+    Some(Entry {
+        name: path.file_name()?.into(),
+        label: 0,
+        stamp,
+        offset: 0,
+        length: stamp.length,
+        content: None,
+    })
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -2,22 +2,39 @@
 
 pub(crate) mod cifar;
 pub(crate) mod digits;
+pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod idx;
+pub(crate) mod ilsvrc;
+mod matlab;
+mod members;
+pub(crate) mod shards;
 pub(crate) mod tensors;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::{Error, InMemory, Manifest, Result, Size};
 
+/// More classes than any classifier here has: a larger label is a mistake, not a class.
+const MOST_CLASSES: usize = 1 << 20;
+
 /// The splits of a dataset.
+#[derive(Clone)]
 pub(crate) struct Splits<D = InMemory> {
     pub train: D,
     pub test: Option<D>,
 }
 
 impl<D> Splits<D> {
+    pub fn shared(self) -> Splits<Arc<D>> {
+        Splits {
+            train: Arc::new(self.train),
+            test: self.test.map(Arc::new),
+        }
+    }
+
     pub fn all(&self) -> impl Iterator<Item = &D> {
         std::iter::once(&self.train).chain(&self.test)
     }

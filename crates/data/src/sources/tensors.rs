@@ -6,11 +6,8 @@ use std::path::Path;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Splits, check_size, read_error};
+use super::{MOST_CLASSES, Splits, check_size, read_error};
 use crate::{Error, InMemory, Pixels, Result, Size};
-
-/// More classes than any classifier here has: a larger label is a mistake, not a class.
-const MOST_CLASSES: usize = 1 << 20;
 
 /// Reads the training file, and the test file where there is one, of images of the same size.
 pub(crate) fn open(train: &Path, test: Option<&Path>) -> Result<Splits> {

@@ -1,12 +1,15 @@
 //! `train fetch`: datasets, downloaded and verified.
 
-use data::fetch::{self, State};
+use std::path::Path;
+
+use data::fetch::{self, State, Verified};
 use data::{Format, Manifest};
 
-use super::data_dir;
+use super::{data_dir, verify};
 use crate::cli::FetchArgs;
 use crate::datasets;
 use crate::error::Error;
+use crate::recipe::Dataset;
 use crate::streams::print_line;
 
 /// Downloads what is not there yet, or checks what is.
@@ -18,14 +21,14 @@ pub fn run(arguments: &FetchArgs) -> Result<(), Error> {
         .collect();
     let folder = data_dir(&arguments.data);
     for manifest in manifests? {
-        if manifest.format == Format::Digits {
-            print_line(format_args!("{}: built in", manifest.name))?;
+        if arguments.verify {
+            verify(manifest, &folder)?;
+        } else if manifest.format == Format::Digits {
+            print_built_in(manifest)?;
         } else if manifest.archives.is_empty() {
             let name = &manifest.name;
             return Err(Error::failure(format!("cannot fetch dataset `{name}`"))
                 .because(format!("its licence: {}", manifest.licence)));
-        } else if arguments.verify {
-            verify(manifest, &folder)?;
         } else {
             let fetched = datasets::download(manifest, &folder)?;
             for path in &fetched.downloaded {
@@ -47,25 +50,20 @@ pub fn run(arguments: &FetchArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn verify(manifest: &Manifest, data_dir: &std::path::Path) -> Result<(), Error> {
+/// Compares the files of a dataset with the published checksums, or reads all its images where none are published.
+pub fn verify(manifest: &Manifest, data_dir: &Path) -> Result<(), Error> {
+    match manifest.format {
+        Format::Digits => return print_built_in(manifest),
+        Format::Folders => {
+            return verify::files(&Dataset::Name(manifest.name.clone()), data_dir);
+        }
+        Format::Cifar10 | Format::Cifar100 | Format::Idx => {}
+    }
     let cannot = || Error::failure(format!("cannot verify dataset `{}`", manifest.name));
     let folder = manifest.download_folder(data_dir);
     let files =
         fetch::verify(&manifest.archives, &folder).map_err(|error| cannot().explained_by(error))?;
-    let mut wrong = 0;
-    for file in &files {
-        let verdict = match &file.state {
-            State::Ok => "ok".to_owned(),
-            State::Missing => "missing".to_owned(),
-            State::Mismatch(mismatch) => mismatch.to_string(),
-        };
-        wrong += usize::from(file.state != State::Ok);
-        print_line(format_args!(
-            "{}: `{}` {verdict}",
-            manifest.name,
-            file.path.display()
-        ))?;
-    }
+    let wrong = print_verdicts(&manifest.name, &files)?;
     if wrong == 0 {
         return Ok(());
     }
@@ -78,4 +76,26 @@ fn verify(manifest: &Manifest, data_dir: &std::path::Path) -> Result<(), Error> 
             "remove them and type `train fetch {}`",
             manifest.name
         )))
+}
+
+fn print_built_in(manifest: &Manifest) -> Result<(), Error> {
+    print_line(format_args!("{}: built in", manifest.name))
+}
+
+/// Prints what was found of each file, and returns how many are wrong.
+pub fn print_verdicts(dataset: &str, files: &[Verified]) -> Result<usize, Error> {
+    let mut wrong = 0;
+    for file in files {
+        let verdict = match &file.state {
+            State::Ok => "ok".to_owned(),
+            State::Missing => "missing".to_owned(),
+            State::Mismatch(mismatch) => mismatch.to_string(),
+        };
+        wrong += usize::from(file.state != State::Ok);
+        print_line(format_args!(
+            "{dataset}: `{}` {verdict}",
+            file.path.display()
+        ))?;
+    }
+    Ok(wrong)
 }

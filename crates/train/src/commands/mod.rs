@@ -14,6 +14,7 @@ mod interrupt;
 mod list;
 mod measure;
 mod network;
+mod pack;
 mod predict;
 mod preview;
 mod price;
@@ -23,6 +24,7 @@ mod run;
 mod stats;
 mod study;
 mod sweep;
+mod verify;
 mod views;
 
 use std::path::PathBuf;
@@ -53,6 +55,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         (Some(Command::Check(arguments)), _) => check::run(&arguments),
         (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
         (Some(Command::Stats(arguments)), _) => stats::run(&arguments),
+        (Some(Command::Verify(arguments)), _) => verify::run(&arguments),
+        (Some(Command::Pack(arguments)), _) => return pack::run(&arguments),
         (Some(Command::Report(arguments)), _) => report::run(&arguments),
         (Some(Command::Reproduce(arguments)), _) => return reproduce::run(&arguments),
         (Some(Command::Study(arguments)), _) => return study::run(&arguments),

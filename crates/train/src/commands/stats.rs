@@ -25,10 +25,9 @@ struct Measured {
 
 /// Measures, and prints what a manifest or a recipe takes.
 pub fn run(arguments: &StatsArgs) -> Result<(), Error> {
-    let dataset = match (&arguments.folder, &arguments.dataset) {
-        (Some(folder), _) => recipe::Dataset::Folder(folder.clone()),
-        (None, name) => recipe::Dataset::Name(name.clone().unwrap_or_default()),
-    };
+    let named = arguments.dataset.clone().map(recipe::Dataset::Name);
+    let dataset = named.or(arguments.own.dataset());
+    let dataset = dataset.expect("clap wants one of them");
     let opened = datasets::open(&dataset, &data_dir(&arguments.data))?;
     let unreadable = |error| Error::failure("cannot read the images").explained_by(error);
     let channels =

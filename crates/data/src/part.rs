@@ -1,13 +1,13 @@
-//! The bytes of an archive that is not whole yet, and the lock that keeps other processes off them.
+//! The bytes of a file that is not whole yet, and the lock that keeps other processes off them.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::archive::Checksum;
+use crate::fetch::Checksum;
 
 /// `NAME.part`: grows at its end only, and becomes `NAME` when it is whole.
-pub(super) struct Part {
+pub(crate) struct Part {
     path: PathBuf,
     file: File,
     length: u64,
@@ -15,7 +15,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Opens the file at `path` with what an earlier run left in it, or creates it.
-    pub(super) fn open(path: PathBuf) -> io::Result<Part> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<Part> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -27,24 +27,24 @@ impl Part {
     }
 
     /// Where the file is.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Bytes that are there.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// Adds `bytes` at the end.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
     /// Drops all bytes.
-    pub(super) fn restart(&mut self) -> io::Result<()> {
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
         if self.length > 0 {
             self.file.set_len(0)?;
             self.file.rewind()?;
@@ -54,7 +54,7 @@ impl Part {
     }
 
     /// The checksum, of the kind of `like`, of the bytes as they can be read back.
-    pub(super) fn checksum(&mut self, like: &Checksum) -> io::Result<Checksum> {
+    pub(crate) fn checksum(&mut self, like: &Checksum) -> io::Result<Checksum> {
         self.file.rewind()?;
         let found = like.of(&mut (&mut self.file).take(self.length))?;
         self.file.seek(SeekFrom::Start(self.length))?;
@@ -62,14 +62,14 @@ impl Part {
     }
 
     /// Makes the bytes durable and gives them their final name, in one step.
-    pub(super) fn publish(self, path: &Path) -> io::Result<()> {
+    pub(crate) fn publish(self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.path, path)?;
         sync_folder_of(path)
     }
 
     /// Leaves the bytes to a later run, or removes the file if there are none.
-    pub(super) fn abandon(self) {
+    pub(crate) fn abandon(self) {
         if self.length == 0 {
             // An empty file that stays behind harms nobody.
             let _ = fs::remove_file(&self.path);
@@ -88,16 +88,16 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The right to download one archive into one folder, held by one process at a time.
+/// The right to make a file or to fill a folder, held by one process at a time.
 ///
-/// The lock goes with the process, however it ends; its file stays until a download succeeds.
-pub(super) struct Lock {
+/// The lock goes with the process, however it ends; its file stays until the work is done.
+pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
 }
 
 /// What [`Lock::take`] says while or after it waits.
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// Another process holds the lock.
     Busy,
     /// The file system has no locks.
@@ -106,7 +106,7 @@ pub(super) enum Wait {
 
 impl Lock {
     /// Waits for the lock at `path`.
-    pub(super) fn take(path: PathBuf, mut note: impl FnMut(Wait)) -> io::Result<Lock> {
+    pub(crate) fn take(path: PathBuf, mut note: impl FnMut(Wait)) -> io::Result<Lock> {
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -123,9 +123,9 @@ impl Lock {
         Ok(Lock { path, _file: file })
     }
 
-    /// Gives the lock back and removes its file: for a download that is done, after which
+    /// Gives the lock back and removes its file: for work that is done, after which
     /// nobody who waited for this file or creates a new one has anything to write.
-    pub(super) fn remove(self) {
+    pub(crate) fn remove(self) {
         // A lock file that stays behind harms nobody.
         let _ = fs::remove_file(&self.path);
     }
