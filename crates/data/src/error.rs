@@ -93,13 +93,27 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// ILSVRC's development kit is not whole.
-    #[error("the development kit in `{}` is damaged: {reason}", path.display())]
+    /// ILSVRC's development kit is not there, or not whole.
+    #[error("cannot use the development kit `{}`: {reason}", path.display())]
     Kit {
         /// Its archive or folder.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+
+    /// Of shards that are numbered, one is not there.
+    #[error("shard `{}` is missing", path.display())]
+    MissingShard {
+        /// Where it should be.
+        path: PathBuf,
+    },
+
+    /// An image in a shard has no class.
+    #[error("`{}` has no class file beside it", path.display())]
+    Unlabelled {
+        /// The image.
+        path: PathBuf,
     },
 
     /// A file could not be written.
@@ -557,7 +571,13 @@ impl Error {
                 "it holds the number of a line of `classes.txt`, counted from 0".into()
             }
             Error::Kit { .. } => {
-                "put `ILSVRC2012_devkit_t12.tar.gz` beside the archives of images".into()
+                "put `ILSVRC2012_devkit_t12.tar.gz`, as it was downloaded, beside the archives of images".into()
+            }
+            Error::MissingShard { .. } => {
+                "shards are numbered without a gap: put it there, or pack again".into()
+            }
+            Error::Unlabelled { .. } => {
+                "an image `KEY.jpg` in a shard has the number of its class beside it, in `KEY.cls`".into()
             }
             Error::NoFiles => {
                 "datasets of class folders, shards and archives of images are packed".into()

@@ -850,7 +850,7 @@ mod shards {
         };
         assert_eq!(
             second(&[("n.jpg", &jpeg(1)), ("m.cls", b"1")]),
-            "archive `DIR/my-train-1.tar` does not hold `n.cls`"
+            "`DIR/my-train-1.tar/n.jpg` has no class file beside it"
         );
         assert_eq!(
             second(&[("n.jpg", &jpeg(1)), ("n.cls", b"dog")]),
@@ -889,7 +889,7 @@ mod shards {
         .unwrap();
         assert_eq!(
             message(open(&dir), &dir),
-            "`DIR/my-train-1.tar` does not exist"
+            "shard `DIR/my-train-1.tar` is missing"
         );
         let empty = TempDir::new().unwrap();
         assert_eq!(
@@ -961,7 +961,7 @@ mod ilsvrc {
         let kit = dir.path().join("ILSVRC2012_devkit_t12.tar.gz");
         assert_eq!(
             message(open(&dir), &dir),
-            "`DIR/ILSVRC2012_devkit_t12.tar.gz` does not exist"
+            "cannot use the development kit `DIR/ILSVRC2012_devkit_t12.tar.gz`: it does not exist"
         );
         let path = |name: &str| format!("ILSVRC2012_devkit_t12/data/{name}");
         let files = tar(&[
@@ -974,7 +974,7 @@ mod ilsvrc {
         write(&kit, &kit_bytes[..kit_bytes.len() / 2]);
         assert_eq!(
             message(open(&dir), &dir),
-            "compressed file `DIR/ILSVRC2012_devkit_t12.tar.gz` is truncated or damaged"
+            "cannot use the development kit `DIR/ILSVRC2012_devkit_t12.tar.gz`: it is truncated or damaged: incomplete deflate stream"
         );
     }
 
@@ -998,7 +998,7 @@ mod ilsvrc {
             write(dir.path().join(TRUTH), truth.as_bytes());
             assert_eq!(
                 message(open(&dir), &dir),
-                format!("the development kit in `DIR` is damaged: {reason}")
+                format!("cannot use the development kit `DIR`: {reason}")
             );
         }
         write(dir.path().join(TRUTH), b"2\n");
@@ -1018,7 +1018,7 @@ mod ilsvrc {
                 write(dir.path().join("meta.mat"), &whole[..length]);
                 assert_eq!(
                     message(open(&dir), &dir),
-                    "the development kit in `DIR` is damaged: `meta.mat` has no `synsets` with `ILSVRC2012_ID` and `WNID`",
+                    "cannot use the development kit `DIR`: `meta.mat` has no `synsets` with `ILSVRC2012_ID` and `WNID`",
                     "{length} bytes of {name}"
                 );
             }

@@ -181,7 +181,14 @@ impl Kit {
     }
 
     fn unpack(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(read_error(&path))?;
+        let unusable = |reason: String| Error::Kit {
+            path: path.clone(),
+            reason,
+        };
+        let file = File::open(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => unusable("it does not exist".into()),
+            _ => read_error(&path)(error),
+        })?;
         let mut files = HashMap::new();
         let unpacked = || -> io::Result<()> {
             let mut archive = tar::Archive::new(GzDecoder::new(file));
@@ -198,15 +205,10 @@ impl Kit {
             }
             Ok(())
         }();
-        unpacked.map_err(|source| Error::Compressed {
-            path: path.clone(),
-            source,
-        })?;
+        unpacked.map_err(|error| unusable(format!("it is truncated or damaged: {error}")))?;
         let mut file = |name: &str| {
-            files.remove(name).ok_or_else(|| Error::MissingEntry {
-                archive: path.clone(),
-                entry: name.to_owned(),
-            })
+            let file = files.remove(name);
+            file.ok_or_else(|| unusable(format!("it does not hold `{name}`")))
         };
         let (truth, meta) = (file(TRUTH)?, file(META)?);
         Ok(Self {

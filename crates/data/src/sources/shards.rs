@@ -117,7 +117,7 @@ fn check_numbers(folder: &Path, shards: &[Place]) -> Result<()> {
     for (number, shard) in shards.iter().enumerate() {
         let expected = format!("{stem}{number:0width$}.tar", width = digits.len());
         if shard.path != Path::new(&expected) {
-            return Err(Error::MissingFile {
+            return Err(Error::MissingShard {
                 path: folder.join(expected),
             });
         }
@@ -160,9 +160,8 @@ pub(crate) fn list(shard: &Path) -> Result<Vec<Entry>> {
     let entry = |(key, member): (PathBuf, Member)| {
         let label = classes.get(&key).copied();
         Ok(Entry {
-            label: label.ok_or_else(|| Error::MissingEntry {
-                archive: shard.to_path_buf(),
-                entry: key.with_added_extension("cls").display().to_string(),
+            label: label.ok_or_else(|| Error::Unlabelled {
+                path: shard.join(&member.name),
             })?,
             name: without_escapes(&member.name),
             stamp,
