@@ -52,9 +52,10 @@ pub(crate) fn of(classes: &[String], splits: &[&dyn Fingerprint]) -> String {
     for split in splits {
         split.feed(&mut hasher);
     }
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&hasher.finalize())
+}
+
+/// Two digits a byte.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::decode::Encoded;
+use crate::fingerprint::hexadecimal;
 use crate::part::Part;
 use crate::sources::files::{self, Place};
 use crate::sources::read_error;
@@ -261,10 +262,7 @@ impl Kept {
             .chain_update(packing)
             .chain_update(root.as_os_str().as_encoded_bytes())
             .finalize();
-        let name: String = digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hexadecimal(&digest[..16]);
         Some(Self {
             path: cache.join(format!("{name}.{VERSION}.index")),
         })

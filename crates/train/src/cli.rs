@@ -607,13 +607,20 @@ pub struct OwnImagesArgs {
 }
 
 impl OwnImagesArgs {
-    /// As a recipe has them, where any are named.
-    pub fn dataset(&self) -> Option<Dataset> {
-        let folder = self.folder.clone().map(Dataset::Folder);
-        let shards = self.shards.clone().map(Dataset::Shards);
-        folder
-            .or(shards)
-            .or(self.ilsvrc.clone().map(Dataset::Ilsvrc))
+    /// The dataset of that name, or these, as a recipe has them.
+    ///
+    /// # Panics
+    ///
+    /// Where there is neither, which clap does not allow.
+    pub fn or_named(&self, name: Option<&String>) -> Dataset {
+        let given = [
+            name.cloned().map(Dataset::Name),
+            self.folder.clone().map(Dataset::Folder),
+            self.shards.clone().map(Dataset::Shards),
+            self.ilsvrc.clone().map(Dataset::Ilsvrc),
+        ];
+        let mut given = given.into_iter().flatten();
+        given.next().expect("clap wants one of them")
     }
 }
 
@@ -639,10 +646,7 @@ pub struct ImagesArgs {
 impl ImagesArgs {
     /// As a recipe has it.
     pub fn dataset(&self) -> Dataset {
-        let named = self.dataset.clone().map(Dataset::Name);
-        named
-            .or(self.own.dataset())
-            .expect("clap wants one of them")
+        self.own.or_named(self.dataset.as_ref())
     }
 }
 

@@ -11,6 +11,7 @@ use sha2::Sha256;
 use sha2::digest::DynDigest;
 
 use super::error::{FetchError, Mismatch};
+use crate::fingerprint::hexadecimal;
 
 /// One file of a dataset, as its publisher serves it.
 ///
@@ -175,6 +176,5 @@ fn digest(reader: &mut impl Read, mut hasher: impl DynDigest) -> io::Result<Stri
             read => hasher.update(&buffer[..read]),
         }
     }
-    let bytes = Box::new(hasher).finalize();
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&Box::new(hasher).finalize()))
 }

@@ -8,7 +8,6 @@ use crate::cli::{Format, StatsArgs};
 use crate::datasets;
 use crate::error::Error;
 use crate::progress::grouped;
-use crate::recipe;
 use crate::streams::print_line;
 
 /// Of pixels in [0, 1], each image by as many as it has.
@@ -25,9 +24,7 @@ struct Measured {
 
 /// Measures, and prints what a manifest or a recipe takes.
 pub fn run(arguments: &StatsArgs) -> Result<(), Error> {
-    let named = arguments.dataset.clone().map(recipe::Dataset::Name);
-    let dataset = named.or(arguments.own.dataset());
-    let dataset = dataset.expect("clap wants one of them");
+    let dataset = arguments.own.or_named(arguments.dataset.as_ref());
     let opened = datasets::open(&dataset, &data_dir(&arguments.data))?;
     let unreadable = |error| Error::failure("cannot read the images").explained_by(error);
     let channels =
