@@ -288,6 +288,28 @@ fn broken_images_are_told_by_name() {
     place.train("verify --shards shards").is(0);
 }
 
+/// As long as no JPEG file may be.
+#[test]
+fn an_image_that_is_too_narrow_to_be_scaled_is_told_by_name() {
+    let place = place_with_folders();
+    place.write(
+        "folders/train/n00000001/long.png",
+        support::png(1 << 17, 2, &[7; 1 << 18]),
+    );
+    let line = "pack --folder folders --output shards --shorter-side 1";
+    place
+        .train(line)
+        .is(1)
+        .says("caused by: cannot scale image `folders/train/n00000001/long.png`")
+        .says("caused by: an image of 1x2x131072 would be of 1x1x65536 when it is scaled")
+        .says("hint: replace or remove the file");
+    place
+        .train(&format!("{line} --on-bad-image skip"))
+        .is(0)
+        .says("skipped: cannot scale image `folders/train/n00000001/long.png`")
+        .says("30 images in 2 new shards, 1 skipped");
+}
+
 #[test]
 fn a_flipped_bit_is_found() {
     let place = place_with_folders();

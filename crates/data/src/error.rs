@@ -301,6 +301,15 @@ pub enum Error {
         size: Size,
     },
 
+    /// An image file cannot be scaled.
+    #[error("cannot scale image `{}`", path.display())]
+    Scale {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<Error>,
+    },
+
     /// An image file cannot be decoded.
     #[error("cannot decode image `{}`", path.display())]
     Decode {
@@ -521,6 +530,7 @@ impl Error {
             | Error::Read { .. }
             | Error::Changed { .. }
             | Error::Decode { .. }
+            | Error::Scale { .. }
             | Error::TooLarge { .. }
             | Error::ZeroSize { .. } => true,
             _ => false,

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::augment::resize;
 use crate::fetch::{Checksum, Mismatch, State, Verified};
+use crate::fingerprint::hexadecimal;
 use crate::part::{Lock, Part, Wait};
 use crate::sources::read_error;
 use crate::sources::shards::{self, CLASSES};
@@ -323,7 +324,11 @@ impl Prepared {
         let shorter = image.size.height.min(image.size.width);
         match packing.shorter_side {
             Some(side) if shorter > side => {
-                let to = resize::output_size(side, side, image.size)?;
+                let to =
+                    resize::output_size(side, side, image.size).map_err(|error| Error::Scale {
+                        path: files.path(index),
+                        source: Box::new(error),
+                    })?;
                 let scaled = resize::apply(&image, to, Interpolation::Bilinear);
                 Ok(Self {
                     bytes: jpeg(&scaled, packing.quality),
@@ -357,7 +362,7 @@ fn jpeg(image: &Image, quality: u8) -> Vec<u8> {
     let [width, height] = [image.size.width, image.size.height].map(|side| side as u32);
     JpegEncoder::new_with_quality(&mut bytes, quality)
         .encode(&pixels, width, height, color)
-        .expect("memory takes a small image");
+        .expect("no side is longer than a JPEG file may have");
     bytes
 }
 
@@ -411,11 +416,7 @@ impl Shard {
             hashed.part.publish(&self.path)?;
             Ok(hashed.hasher.finalize())
         });
-        let digest: String = written
-            .map_err(failed)?
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = hexadecimal(&written.map_err(failed)?);
         let name = self.path.file_name().unwrap_or_default().display();
         replace(
             &checksum_of(&self.path),

@@ -14,8 +14,8 @@ use crate::{Error, Image, Part, Pixels, Result, Size};
 const NAME: &str = "resize";
 /// Pixels along a side; no network takes more, and a larger number is a mistake that would not fit in memory.
 const MOST: usize = 4096;
-/// Pixels along the longer side of a long and narrow image.
-const LONGEST: usize = 1 << 16;
+/// Pixels along the longer side of a long and narrow image, which a JPEG file can have.
+const LONGEST: usize = u16::MAX as usize;
 
 /// How a pixel follows from those around it; both are stretched when they scale down, against aliasing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
