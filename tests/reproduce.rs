@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use support::Place;
+use support::{Place, Running};
 
 const LINE: &str = "reproduce small-table --targets targets.toml --run-dir runs";
 
@@ -126,6 +126,34 @@ fn what_a_run_takes_is_told_before() {
     assert_eq!(prices[0]["images"], 384);
     assert!(prices[0]["hours"].as_f64().unwrap() > 0.0);
     assert!(!place.path("runs").exists());
+}
+
+/// A scheduler stops the program that it started, and knows nothing of that one's runs.
+#[cfg(unix)]
+#[test]
+fn runs_stop_with_the_program_that_makes_them() {
+    type Stop = fn(Running) -> Option<i32>;
+    let interrupt: Stop = |running| {
+        running.interrupt();
+        running.wait().code
+    };
+    let kill: Stop = |running| {
+        running.kill();
+        None
+    };
+    for (stop, code) in [(interrupt, Some(130)), (kill, None)] {
+        let place = place();
+        let long = r#"length={ steps = 1000000 }", "checkpoint.every={ steps = 1000000 }"#;
+        place.write(
+            "targets.toml",
+            TARGETS.replace("length={ steps = 12 }", long),
+        );
+        let run = place.run("runs/plain-s0");
+        let mut running = place.start(LINE);
+        running.wait_until(|| run.has_reached("step", 3));
+        assert_eq!(stop(running), code);
+        support::wait_until(|| !run.steps("checkpoint").is_empty());
+    }
 }
 
 #[test]

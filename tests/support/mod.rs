@@ -235,6 +235,15 @@ impl Said {
     }
 }
 
+/// Waits until `happened`.
+pub fn wait_until(mut happened: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !happened() {
+        assert!(since.elapsed() < PATIENCE, "it never happened");
+        thread::sleep(Duration::from_micros(200));
+    }
+}
+
 /// A process under way; it is killed when the test is done with it.
 pub struct Running {
     child: Child,
@@ -271,11 +280,7 @@ impl Running {
 
     /// Waits until `happened`, or the process has ended.
     pub fn wait_until(&mut self, mut happened: impl FnMut() -> bool) {
-        let since = Instant::now();
-        while !happened() && self.is_running() {
-            assert!(since.elapsed() < PATIENCE, "it never happened");
-            thread::sleep(Duration::from_micros(200));
-        }
+        wait_until(|| happened() || !self.is_running());
     }
 
     /// Waits until the process has ended by itself.

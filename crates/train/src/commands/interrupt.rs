@@ -1,8 +1,10 @@
 //! What happens when the user wants to stop.
 
+use std::io;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::streams::say;
 
@@ -25,4 +27,14 @@ pub fn watch(says: &'static str) -> Arc<AtomicBool> {
         ));
     }
     interrupted
+}
+
+/// Sets the flag when the standard input ends: when who started this process closes it, or is no more.
+pub fn when_stdin_ends(interrupted: &Arc<AtomicBool>) {
+    let set = Arc::clone(interrupted);
+    thread::spawn(move || {
+        // What cannot be read any more has ended.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        set.store(true, Ordering::Relaxed);
+    });
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use data::{Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Size, Source, Subset};
@@ -85,14 +86,19 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         ));
         return Ok(ExitCode::SUCCESS);
     }
+    let interrupted = interrupt::watch("stopping after this step");
+    if arguments.while_stdin {
+        interrupt::when_stdin_ends(&interrupted);
+    }
+    introduce(&plan, &architecture, prepared.input, &device);
     train(
         &plan,
         &folder,
         &device,
-        &architecture,
         &opened,
         prepared,
         beginning,
+        interrupted,
     )
 }
 
@@ -458,10 +464,10 @@ fn train(
     plan: &Plan,
     folder: &Path,
     device: &Choice,
-    architecture: &Architecture,
     opened: &Opened,
     prepared: Prepared,
     beginning: Beginning,
+    interrupted: Arc<AtomicBool>,
 ) -> Result<ExitCode, Error> {
     let about = progress::Run {
         steps: plan.steps,
@@ -479,7 +485,6 @@ fn train(
         resumed,
         notes,
     } = beginning;
-    introduce(plan, architecture, prepared.input, device);
     let mut record = if resumed {
         Record::resume(folder, state.step, about)
     } else {
@@ -514,7 +519,7 @@ fn train(
         }),
         state,
         record,
-        interrupted: interrupt::watch("stopping after this step"),
+        interrupted,
         skipped: BTreeSet::new(),
     };
     match trainer.run()? {

@@ -319,7 +319,8 @@ impl Machine {
         if folder.join(PLAN).is_file() {
             command.arg("--resume");
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg("--while-stdin");
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
         if self.jobs > 1 {
             // Their progress would run into each other.
             command.stderr(self.log(job)?);
@@ -353,9 +354,12 @@ fn unstartable(error: std::io::Error) -> Error {
     Error::failure("cannot start a run").because(error)
 }
 
-/// Waits for runs to save what they have: a terminal has interrupted them, too. What does not end is killed, and goes on
-/// from its last checkpoint another time.
-fn stop(running: Vec<(String, Child)>) {
+/// Lets go of runs, and waits until they have saved what they have. What does not end is killed, and goes on from its last
+/// checkpoint another time.
+fn stop(mut running: Vec<(String, Child)>) {
+    for (_, child) in &mut running {
+        child.stdin.take();
+    }
     let since = Instant::now();
     for (_, mut child) in running {
         while matches!(child.try_wait(), Ok(None)) {
