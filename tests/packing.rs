@@ -233,6 +233,38 @@ fn packing_that_is_killed_is_gone_on_with() {
         .says("hint: name an empty folder with `--output`");
 }
 
+#[cfg(unix)]
+#[test]
+fn packing_that_is_interrupted_says_so_and_is_gone_on_with() {
+    let place = Place::new();
+    // Scaling them takes longer than an interrupt.
+    for index in 0..200 {
+        let image = support::png(1000, 1000, &vec![index; 1_000_000]);
+        place.write(&format!("folders/train/grey/{index}.png"), image);
+    }
+    let line = "pack --folder folders --output shards --shorter-side 8 --shard-bytes 1kB";
+    let mut running = place.start(line);
+    let first = place.path("shards/train-000000.tar");
+    running.wait_until(|| first.exists());
+    running.interrupt();
+    running
+        .wait()
+        .is(130)
+        .says("stopping: the shards that are whole stay; once more to stop at once")
+        .says("interrupted: type the same line to go on");
+    place.train("verify --shards shards").is(1);
+
+    place.train(line).is(0);
+    let verified = place.train("verify --shards shards").is(0);
+    assert!(
+        verified
+            .stdout
+            .ends_with("shards: 200 images, 0 wrong files\n"),
+        "{}",
+        verified.stdout
+    );
+}
+
 #[test]
 fn images_are_scaled_to_a_shorter_side() {
     let place = place_with_folders();
@@ -294,7 +326,7 @@ fn an_image_that_is_too_narrow_to_be_scaled_is_told_by_name() {
     let place = place_with_folders();
     place.write(
         "folders/train/n00000001/long.png",
-        support::png(1 << 17, 2, &[7; 1 << 18]),
+        support::png(1 << 17, 2, &vec![7; 1 << 18]),
     );
     let line = "pack --folder folders --output shards --shorter-side 1";
     place

@@ -669,7 +669,7 @@ pub struct PackArgs {
     #[arg(long, value_name = "PIXELS", value_parser = side, allow_negative_numbers = true)]
     pub shorter_side: Option<usize>,
     /// Quality of those JPEG files, 1 to 100
-    #[arg(long, value_name = "N", default_value = "95", value_parser = clap::value_parser!(u8).range(1..=100), requires = "shorter_side", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value = "90", value_parser = clap::value_parser!(u8).range(1..=100), requires = "shorter_side", allow_negative_numbers = true)]
     pub quality: u8,
     /// Images in a shard, for example 200MB
     #[arg(long, value_name = "BYTES", default_value = "1GB", value_parser = bytes, allow_negative_numbers = true)]
