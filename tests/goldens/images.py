@@ -1,6 +1,6 @@
 """Writes images/*: small files of every kind that photographs come as, and images.json: what Pillow makes of them.
 
-Each is decoded, turned as its EXIF orientation asks and converted to red, green and blue. `scaled` is a larger picture after
+Each but those of parts/ is decoded, turned as its EXIF orientation asks and converted to red, green and blue. `scaled` is a larger picture after
 torchvision's Resize (on Pillow's images), `middle` that after its CenterCrop. Pixels are of three bytes, row by row.
 """
 
@@ -72,6 +72,11 @@ def write_files():
     transparent.putalpha(90)
     transparent.save(FOLDER / "transparent.png")
     (FOLDER / "png_in_disguise.JPEG").write_bytes((FOLDER / "transparent.png").read_bytes())
+    parts = FOLDER / "parts"
+    parts.mkdir(exist_ok=True)
+    large = Image.fromarray(picture(201, 150))
+    for name, subsampling, progressive in [("full", 0, False), ("half", 2, False), ("scans", 2, True)]:
+        large.save(parts / f"{name}.jpg", quality=90, subsampling=subsampling, progressive=progressive)
     # Multiples of 257 are what 8 bits become in 16: nothing is rounded.
     sixteen_bits(FOLDER / "colour16.png", picture(WIDTH, HEIGHT).astype(np.uint16) * 257)
     sixteen_bits(FOLDER / "grey16.png", picture(WIDTH, HEIGHT)[..., 0].astype(np.uint16) * 257)
@@ -89,7 +94,7 @@ def expected(path):
 def main():
     write_files()
     golden = {"pillow": PIL.__version__, "torchvision": torchvision.__version__.split("+")[0], "decoded": {}}
-    for path in sorted(FOLDER.iterdir()):
+    for path in sorted(path for path in FOLDER.iterdir() if path.is_file()):
         width, height = ImageOps.exif_transpose(Image.open(path)).size
         golden["decoded"][path.name] = {"width": width, "height": height, "pixels": expected(path)}
     large = Image.fromarray(picture(31, 23))

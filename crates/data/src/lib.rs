@@ -31,7 +31,7 @@ mod view;
 pub use augment::{Choice, Fill, Interpolation, Operation, Pipeline, Policy, Transform};
 pub use burn_dataset::Dataset;
 pub use dataset::{InMemory, Source, Subset};
-pub use decode::{Encoded, image_files, read_image};
+pub use decode::{Encoded, JpegDecoder, image_files, read_image};
 pub use error::{Error, Result};
 pub use index::Indexing;
 pub use loader::{Batch, Batches, Loader, LoaderConfig, OnBadImage, Skipped};

@@ -9,7 +9,9 @@ use burn_dataset::Dataset;
 use crate::fingerprint::{self, Fingerprint};
 use crate::index::Indexing;
 use crate::sources::{Splits, cifar, digits, files, folder, idx, ilsvrc, shards, tensors};
-use crate::{Error, Files, Format, Manifest, Result, Sample, Sizes, Source, Statistics};
+use crate::{
+    Error, Files, Format, JpegDecoder, Manifest, Result, Sample, Sizes, Source, Statistics,
+};
 
 /// A dataset that is ready for use.
 pub struct Opened {
@@ -61,6 +63,11 @@ impl Opened {
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &Arc<Files>)> {
         let splits = self.files.iter().flat_map(Splits::all);
         ["train", "val"].into_iter().zip(splits)
+    }
+
+    /// What decodes the images, where they are files.
+    pub fn jpeg_decoder(&self) -> Option<JpegDecoder> {
+        self.files.as_ref().map(|_| JpegDecoder::compiled())
     }
 
     /// SHA-256 in hexadecimal over all images and labels; a dataset has the same one whatever its packing.

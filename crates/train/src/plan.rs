@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use data::{OnBadImage, Size, Sizes};
+use data::{JpegDecoder, OnBadImage, Size, Sizes};
 use models::Initialization;
 use models::parts::is_within;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub struct DatasetFacts {
     pub size: Sizes,
     /// SHA-256 of what was loaded, in hexadecimal.
     pub fingerprint: String,
+    /// What decodes its JPEG files, where it has any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub jpeg_decoder: JpegDecoder,
     /// Of the training split's colours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Statistics>,
@@ -141,7 +144,7 @@ pub struct Plan {
     /// Whether a short last batch is left out.
     pub drop_last: bool,
     /// What is done where an image's file cannot be read.
-    #[serde(default, skip_serializing_if = "stops")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub on_bad_image: OnBadImage,
     /// How random weights are drawn.
     pub initialization: Initialization,
@@ -181,8 +184,8 @@ pub struct Plan {
     pub provenance: Provenance,
 }
 
-fn stops(on_bad_image: &OnBadImage) -> bool {
-    *on_bad_image == OnBadImage::Stop
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The trained weights that a run starts from.

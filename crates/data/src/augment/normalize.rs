@@ -1,5 +1,7 @@
 //! Normalisation by the statistics of the training set.
 
+use std::array;
+
 use super::ensure;
 use crate::sample::unit;
 use crate::{Image, Pixels, Result, Size};
@@ -41,7 +43,9 @@ pub(super) fn apply_channels(image: Image, mean: &[f32], std: &[f32]) -> Result<
         Pixels::U8(bytes) => {
             let mut values = Vec::with_capacity(bytes.len());
             for ((plane, mean), std) in bytes.chunks_exact(size.plane()).zip(mean).zip(std) {
-                values.extend(plane.iter().map(|&byte| (unit(byte) - mean) / std));
+                // Dividing 256 times is faster than once a pixel.
+                let normalized: [f32; 256] = array::from_fn(|byte| (unit(byte as u8) - mean) / std);
+                values.extend(plane.iter().map(|&byte| normalized[usize::from(byte)]));
             }
             values
         }

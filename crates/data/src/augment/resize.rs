@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, U8};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 use super::crop::cut;
@@ -71,21 +71,64 @@ pub(crate) fn output_size(height: usize, width: usize, size: Size) -> Result<Siz
 /// Bytes stay bytes, rounded where Pillow rounds them: once the rows are scaled, and once the columns are. The crate's own
 /// arithmetic of bytes is coarser, and networks see the difference.
 pub(crate) fn apply(image: &Image, to: Size, interpolation: Interpolation) -> Image {
-    let scaled = |values: &[f32], from, to| scaled(values, from, to, interpolation);
+    let options = options(interpolation);
+    let scaled = |plane: &[F32], from: [usize; 2], to: [usize; 2]| {
+        let source = TypedImageRef::new(from[0] as u32, from[1] as u32, plane);
+        let source = source.expect("a plane has its size");
+        resized(&source, to.map(|side| side as u32), &options)
+    };
+    let [from, across, down] = [
+        [image.size.width, image.size.height],
+        [to.width, image.size.height],
+        [to.width, to.height],
+    ];
     let pixels = match &image.pixels {
         Pixels::U8(bytes) => {
-            let across = Size {
-                width: to.width,
-                ..image.size
-            };
-            let values: Vec<f32> = bytes.iter().map(|byte| f32::from(*byte)).collect();
-            let rows = rounded(scaled(&values, image.size, across));
-            let columns = rounded(scaled(&rows, across, to));
-            Pixels::U8(columns.into_iter().map(|value| value as u8).collect())
+            let mut columns = Vec::with_capacity(to.values());
+            for plane in bytes.chunks_exact(image.size.plane()) {
+                let plane: Vec<F32> = plane.iter().copied().map(number).collect();
+                let rows = scaled(&plane, from, across);
+                let rows: Vec<F32> = rows
+                    .pixels()
+                    .iter()
+                    .copied()
+                    .map(byte)
+                    .map(number)
+                    .collect();
+                columns.extend(
+                    scaled(&rows, across, down)
+                        .pixels()
+                        .iter()
+                        .copied()
+                        .map(byte),
+                );
+            }
+            Pixels::U8(columns)
         }
-        Pixels::F32(values) => Pixels::F32(scaled(values, image.size, to)),
+        Pixels::F32(values) => {
+            let mut pixels = Vec::with_capacity(to.values());
+            for plane in values.chunks_exact(image.size.plane()) {
+                let plane: Vec<F32> = plane.iter().copied().map(F32::new).collect();
+                pixels.extend(
+                    scaled(&plane, from, down)
+                        .pixels()
+                        .iter()
+                        .map(|pixel| pixel.0),
+                );
+            }
+            Pixels::F32(pixels)
+        }
     };
     Image { size: to, pixels }
+}
+
+fn number(byte: u8) -> F32 {
+    F32::new(f32::from(byte))
+}
+
+/// Half up, as Pillow does; what lies outside becomes the nearest byte.
+fn byte(number: F32) -> u8 {
+    (number.0 + 0.5) as u8
 }
 
 /// A part of the image scaled to `to`, bytes in the arithmetic of bytes: a level from [`apply`] here and there, at a third of
@@ -96,6 +139,7 @@ pub(crate) fn sample(image: &Image, part: Part, to: Size, interpolation: Interpo
     };
     let planes = bytes.chunks_exact(image.size.plane());
     let sampled = planes.flat_map(|plane| {
+        let part = Window::of(part, 1);
         let pixels = sample_bytes::<U8>(plane, image.size.width, part, to, interpolation);
         pixels.into_iter().map(|pixel| pixel.0)
     });
@@ -105,47 +149,83 @@ pub(crate) fn sample(image: &Image, part: Part, to: Size, interpolation: Interpo
     }
 }
 
+/// A part of an image, whose edges may lie within pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Window {
+    /// The pixels that it touches.
+    pixels: Part,
+    top: f64,
+    left: f64,
+    height: f64,
+    width: f64,
+}
+
+impl Window {
+    /// Where a part is in the image whose sides are divided by `shrink`, a power of two, so that nothing is rounded.
+    pub fn of(part: Part, shrink: usize) -> Self {
+        let shrunk = |side: usize| side as f64 / shrink as f64;
+        let touched = |start: usize, length: usize| {
+            let first = start / shrink;
+            (first, (start + length).div_ceil(shrink) - first)
+        };
+        let (top, height) = touched(part.top, part.height);
+        let (left, width) = touched(part.left, part.width);
+        Self {
+            pixels: Part {
+                top,
+                left,
+                height,
+                width,
+            },
+            top: shrunk(part.top) - top as f64,
+            left: shrunk(part.left) - left as f64,
+            height: shrunk(part.height),
+            width: shrunk(part.width),
+        }
+    }
+}
+
 /// The same of the bytes of pixels, so many a row.
 pub(crate) fn sample_bytes<P: PixelTrait>(
     bytes: &[u8],
     columns: usize,
-    part: Part,
+    window: Window,
     to: Size,
     interpolation: Interpolation,
 ) -> Vec<P> {
-    let pixel = size_of::<P>();
-    let rows = bytes
-        .chunks_exact(columns * pixel)
-        .skip(part.top)
-        .take(part.height);
-    let columns = part.left * pixel..(part.left + part.width) * pixel;
-    // A row at a time: a byte at a time takes longer than the scaling.
-    let mut part_bytes = Vec::with_capacity(part.height * part.width * pixel);
-    for row in rows {
-        part_bytes.extend_from_slice(&row[columns.clone()]);
-    }
-    let [width, height, to_width, to_height] =
-        [part.width, part.height, to.width, to.height].map(|side| side as u32);
-    let whole = TypedImageRef::<P>::from_buffer(width, height, &part_bytes);
-    let whole = whole.expect("a part has its size");
+    let rows = bytes.len() / (columns * size_of::<P>());
+    let image = TypedImageRef::<P>::from_buffer(columns as u32, rows as u32, bytes);
+    let image = image.expect("rows have their columns");
+    let Part {
+        top,
+        left,
+        height,
+        width,
+    } = window.pixels;
+    let [top, left, height, width] = [top, left, height, width].map(|pixels| pixels as u32);
+    let part = TypedCroppedImage::from_ref(&image, left, top, width, height);
+    let part = part.expect("the window lies in the image");
+    let [to_width, to_height] = [to.width, to.height].map(|side| side as u32);
     let options = options(interpolation);
     // Rows first, as Pillow does: a cubic that overshoots is cut off in between.
-    let rows = resized(&whole, [to_width, height], &options);
+    let across = options.crop(window.left, 0.0, window.width, f64::from(height));
+    let rows = resized(&part, [to_width, height], &across);
     let rows = TypedImageRef::new(to_width, height, rows.pixels()).expect("rows have their size");
-    resized(&rows, [to_width, to_height], &options)
+    let down = options.crop(0.0, window.top, f64::from(to_width), window.height);
+    resized(&rows, [to_width, to_height], &down)
         .pixels()
         .to_vec()
 }
 
 fn resized<P: PixelTrait>(
-    source: &TypedImageRef<'_, P>,
+    source: &impl ImageView<Pixel = P>,
     [width, height]: [u32; 2],
     options: &ResizeOptions,
 ) -> TypedImage<'static, P> {
     let mut target = TypedImage::new(width, height);
     Resizer::new()
         .resize_typed(source, &mut target, options)
-        .expect("no part is cut out");
+        .expect("a window lies in its pixels");
     target
 }
 
@@ -155,24 +235,4 @@ fn options(interpolation: Interpolation) -> ResizeOptions {
         Interpolation::Bicubic => FilterType::CatmullRom,
     };
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter))
-}
-
-fn rounded(values: Vec<f32>) -> Vec<f32> {
-    let rounded = values
-        .into_iter()
-        .map(|v| (v + 0.5).floor().clamp(0.0, 255.0));
-    rounded.collect()
-}
-
-fn scaled(values: &[f32], from: Size, to: Size, interpolation: Interpolation) -> Vec<f32> {
-    let options = options(interpolation);
-    let mut scaled = Vec::with_capacity(to.values());
-    for plane in values.chunks_exact(from.plane()) {
-        let plane: Vec<F32> = plane.iter().map(|value| F32::new(*value)).collect();
-        let source = TypedImageRef::new(from.width as u32, from.height as u32, &plane)
-            .expect("a plane has its size");
-        let target = resized(&source, [to.width as u32, to.height as u32], &options);
-        scaled.extend(target.pixels().iter().map(|pixel| pixel.0));
-    }
-    scaled
 }

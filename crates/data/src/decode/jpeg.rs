@@ -1,16 +1,18 @@
 //! JPEG files: what their headers say, and as many of their rows as are wanted.
 
+use std::error::Error;
+
 use image::error::DecodingError;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageError, ImageFormat, ImageResult, RgbImage};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
 
-use super::broken;
-use crate::Size;
+#[cfg(feature = "turbojpeg")]
+use super::turbo;
+use super::{JpegDecoder, broken};
+use crate::{Part, Size};
 
 const START_OF_IMAGE: [u8; 2] = [0xff, 0xd8];
 const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
@@ -109,8 +111,53 @@ impl Header {
         self.orientation
     }
 
-    /// The image, not turned, of `rows` or more; grey, or of red, green and blue.
-    pub fn decode(&self, bytes: &[u8], rows: usize) -> ImageResult<DynamicImage> {
+    /// Whether what decodes the file can do so at a half, a quarter and an eighth of its size.
+    pub fn can_shrink(&self) -> bool {
+        JpegDecoder::compiled() == JpegDecoder::LibjpegTurbo && self.is_plain()
+    }
+
+    /// Grey, or of three colours.
+    fn is_plain(&self) -> bool {
+        matches!(self.frame.components, 1 | 3)
+    }
+
+    /// The image, not turned, as far as a part of it needs, its sides divided by `shrink`; grey, or of red, green and blue. And
+    /// where the part lies in what was decoded.
+    pub fn decode(
+        &self,
+        bytes: &[u8],
+        part: Part,
+        shrink: usize,
+    ) -> ImageResult<(DynamicImage, Part)> {
+        #[cfg(feature = "turbojpeg")]
+        if self.is_plain() {
+            return self.decode_around(bytes, part, shrink);
+        }
+        debug_assert_eq!(shrink, 1, "as `can_shrink` says");
+        Ok((self.decode_above(bytes, part.top + part.height)?, part))
+    }
+
+    #[cfg(feature = "turbojpeg")]
+    fn decode_around(
+        &self,
+        bytes: &[u8],
+        part: Part,
+        shrink: usize,
+    ) -> ImageResult<(DynamicImage, Part)> {
+        let is_grey = self.frame.components == 1;
+        let decoded = turbo::decode(bytes, self.size, is_grey, part, shrink);
+        let (pixels, decoded) = decoded.map_err(error)?;
+        let sides = [decoded.width, decoded.height].map(|side| side.div_ceil(shrink));
+        let within = Part {
+            top: part.top - decoded.top,
+            left: part.left - decoded.left,
+            ..part
+        };
+        Ok((image(pixels, sides, is_grey), within))
+    }
+
+    /// At least the first `rows` of the image.
+    fn decode_above(&self, bytes: &[u8], rows: usize) -> ImageResult<DynamicImage> {
         let enough = self.enough(rows);
         if enough >= self.size.height {
             return decode(bytes);
@@ -172,12 +219,13 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     }
 }
 
+/// By zune-jpeg.
 fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(error)?;
     let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
     if is_grey {
@@ -185,14 +233,18 @@ fn decode(bytes: &[u8]) -> ImageResult<DynamicImage> {
     }
     let pixels = decoder.decode().map_err(error)?;
     let (width, height) = decoder.dimensions().expect("the headers are decoded");
-    let (width, height) = (width as u32, height as u32);
+    Ok(image(pixels, [width, height], is_grey))
+}
+
+fn image(pixels: Vec<u8>, size: [usize; 2], is_grey: bool) -> DynamicImage {
+    let [width, height] = size.map(|side| side as u32);
     let image = match is_grey {
         true => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
         false => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
     };
-    Ok(image.expect("the decoder fills the image"))
+    image.expect("the decoder fills the image")
 }
 
-fn error(error: DecodeErrors) -> ImageError {
+fn error(error: impl Into<Box<dyn Error + Send + Sync>>) -> ImageError {
     ImageError::Decoding(DecodingError::new(ImageFormat::Jpeg.into(), error))
 }

@@ -1,6 +1,8 @@
 //! Image files as photographs come: PNG and JPEG, grey, of 16 bits, in print colours, turned in the camera.
 
 mod jpeg;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 
 use std::fs;
 use std::io::{Cursor, Error as IoError, ErrorKind};
@@ -9,14 +11,36 @@ use std::path::{Path, PathBuf};
 use fast_image_resize::pixels::{U8, U8x3};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, ImageResult};
+use serde::{Deserialize, Serialize};
 
-use crate::augment::resize;
+use crate::augment::resize::{self, Window};
 use crate::sources::read_error;
 use crate::{Error, Image, Interpolation, Part, Pixels, Result, Size};
 
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// Bytes that a decoded image may take. A small file can claim to be huge, so this is held against its header.
 const MOST_BYTES: u64 = 512 << 20;
+
+/// What decodes JPEG files; the last digits of their pixels depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JpegDecoder {
+    /// zune-jpeg, in Rust.
+    #[default]
+    ZuneJpeg,
+    /// libjpeg-turbo, by the feature `turbojpeg`, but for print colours.
+    LibjpegTurbo,
+}
+
+impl JpegDecoder {
+    /// The one that is compiled in.
+    pub const fn compiled() -> Self {
+        match cfg!(feature = "turbojpeg") {
+            true => Self::LibjpegTurbo,
+            false => Self::ZuneJpeg,
+        }
+    }
+}
 
 /// Reads a PNG or JPEG file as bytes: of one channel where `channels` is 1, else of three, as [`Encoded`] says.
 pub fn read_image(path: &Path, channels: usize) -> Result<Image> {
@@ -123,7 +147,7 @@ impl Encoded {
 
     /// A part of the image; what lies below it is not decoded where that can be helped.
     pub(crate) fn cut(&self, part: Part) -> Result<Image> {
-        let pixels = self.pixels(part)?;
+        let (pixels, part) = self.pixels(part, 1)?;
         Ok(Image {
             size: part.size(self.size),
             pixels: Pixels::U8(match self.size.channels {
@@ -133,21 +157,24 @@ impl Encoded {
                 }
                 _ => {
                     let colours = pixels.into_rgb8();
-                    planes(&colours, colours.width() as usize, part)
+                    let (pixels, _) = colours.as_chunks::<3>();
+                    planes(pixels, |pixel| *pixel, colours.width() as usize, part)
                 }
             }),
         })
     }
 
-    /// A part of the image scaled to `to`, in the arithmetic of bytes.
+    /// A part of the image scaled to `to`, in the arithmetic of bytes; it is decoded smaller where it may be.
     pub(crate) fn sampled(
         &self,
         part: Part,
         to: Size,
         interpolation: Interpolation,
     ) -> Result<Image> {
-        let pixels = self.pixels(part)?;
+        let shrink = self.shrink(part, to);
+        let (pixels, part) = self.pixels(part, shrink)?;
         let columns = pixels.width() as usize;
+        let part = Window::of(part, shrink);
         let bytes = match to.channels {
             1 => resize::sample_bytes::<U8>(&pixels.into_luma8(), columns, part, to, interpolation)
                 .into_iter()
@@ -155,10 +182,9 @@ impl Encoded {
                 .collect(),
             _ => {
                 let colours = pixels.into_rgb8();
-                let sampled =
-                    resize::sample_bytes::<U8x3>(&colours, columns, part, to, interpolation);
-                let channel = |channel| sampled.iter().map(move |pixel: &U8x3| pixel.0[channel]);
-                channel(0).chain(channel(1)).chain(channel(2)).collect()
+                let sampled: Vec<U8x3> =
+                    resize::sample_bytes(&colours, columns, part, to, interpolation);
+                planes(&sampled, |pixel| pixel.0, to.width, Part::whole(to))
             }
         };
         Ok(Image {
@@ -167,15 +193,27 @@ impl Encoded {
         })
     }
 
-    /// The image as far as that part of it needs.
-    fn pixels(&self, part: Part) -> Result<DynamicImage> {
-        let [width, height] = [part.left + part.width, part.top + part.height];
-        let has_part = |image: &DynamicImage| {
+    /// The most by which the sides of the image can be divided so that the part is still no smaller than `to`.
+    fn shrink(&self, part: Part, to: Size) -> usize {
+        let is_turned = self.orientation != Orientation::NoTransforms;
+        let can_shrink = self.jpeg.as_ref().is_some_and(jpeg::Header::can_shrink);
+        if is_turned || !can_shrink {
+            return 1;
+        }
+        let covers = |by: &usize| part.height / by >= to.height && part.width / by >= to.width;
+        [8, 4, 2].into_iter().find(covers).unwrap_or(1)
+    }
+
+    /// The image as far as that part of it needs, its sides divided by `shrink`, and where the part lies in that.
+    fn pixels(&self, part: Part, shrink: usize) -> Result<(DynamicImage, Part)> {
+        let has_part = |image: &DynamicImage, part: Part| {
+            let ends = [part.left + part.width, part.top + part.height];
+            let [width, height] = ends.map(|end| end.div_ceil(shrink));
             image.width() as usize >= width && image.height() as usize >= height
         };
-        let pixels = match self.rows(height) {
+        let pixels = match self.around(part, shrink) {
             // Of two headers in a file, a decoder may go by the other one.
-            Ok(image) if !has_part(&image) => {
+            Ok((image, part)) if !has_part(&image, part) => {
                 Err(broken("the image is smaller than its header says"))
             }
             decoded => decoded,
@@ -186,17 +224,18 @@ impl Encoded {
         })
     }
 
-    /// The image, turned, as far as its first `rows`.
-    fn rows(&self, rows: usize) -> ImageResult<DynamicImage> {
-        let mut image = match (&self.jpeg, self.orientation) {
+    /// The image, turned; what is not turned, as far as that part of it needs and of sides divided by `shrink`. And where
+    /// the part lies in that.
+    fn around(&self, part: Part, shrink: usize) -> ImageResult<(DynamicImage, Part)> {
+        let (mut image, _) = match (&self.jpeg, self.orientation) {
             (Some(header), Orientation::NoTransforms) => {
-                return header.decode(&self.bytes, rows);
+                return header.decode(&self.bytes, part, shrink);
             }
-            (Some(header), _) => header.decode(&self.bytes, header.size().height)?,
-            (None, _) => DynamicImage::from_decoder(decoder(&self.bytes)?)?,
+            (Some(header), _) => header.decode(&self.bytes, Part::whole(header.size()), 1)?,
+            (None, _) => (DynamicImage::from_decoder(decoder(&self.bytes)?)?, part),
         };
         image.apply_orientation(self.orientation);
-        Ok(image)
+        Ok((image, part))
     }
 }
 
@@ -270,8 +309,7 @@ fn plane(pixels: &[u8], width: usize, part: Part) -> Vec<u8> {
 }
 
 /// Red, green and blue of a part of an image of so many columns, one after the other.
-fn planes(pixels: &[u8], width: usize, part: Part) -> Vec<u8> {
-    let (pixels, _) = pixels.as_chunks::<3>();
+fn planes<P>(pixels: &[P], colours: impl Fn(&P) -> [u8; 3], width: usize, part: Part) -> Vec<u8> {
     let mut planes = vec![0; 3 * part.height * part.width];
     let (red, rest) = planes.split_at_mut(part.height * part.width);
     let (green, blue) = rest.split_at_mut(part.height * part.width);
@@ -283,7 +321,7 @@ fn planes(pixels: &[u8], width: usize, part: Part) -> Vec<u8> {
             .zip(&mut green[line.clone()])
             .zip(&mut blue[line]);
         for (((red, green), blue), pixel) in places.zip(&pixels[from..]) {
-            [*red, *green, *blue] = *pixel;
+            [*red, *green, *blue] = colours(pixel);
         }
     }
     planes
