@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::augment::resize::Window;
 use crate::augment::{crop, resize};
 use crate::decode::Encoded;
 use crate::{Interpolation, Result};
@@ -294,7 +295,23 @@ impl Stored {
         let to = self.size_of(part, [height, width]);
         match self {
             Self::Decoded(image) => Ok(resize::sample(image, part, to, interpolation)),
-            Self::Encoded(file) => file.sampled(part, to, interpolation),
+            Self::Encoded(file) => file.sampled(Window::of(part), to, interpolation),
+        }
+    }
+
+    /// A part of what the image becomes when it is scaled to `to`, in the same arithmetic; no more is computed.
+    pub(crate) fn sampled_within(
+        &self,
+        to: Size,
+        part: Part,
+        interpolation: Interpolation,
+    ) -> Result<Image> {
+        match self {
+            Self::Decoded(image) => Ok(resize::sample_within(image, to, part, interpolation)),
+            Self::Encoded(file) => {
+                let window = Window::within(self.size(), to, part, interpolation);
+                file.sampled(window, part.size(to), interpolation)
+            }
         }
     }
 

@@ -410,9 +410,7 @@ impl Transform {
                 if !part.fits(to) {
                     return Err(self.foreign(choice));
                 }
-                let scaled =
-                    image.sampled(Part::whole(size), [to.height, to.width], *interpolation)?;
-                Ok(crop::cut(&scaled, part))
+                image.sampled_within(to, part, *interpolation)
             }
             (Transform::Flip { .. }, Choice::Flip(mirror)) => {
                 Ok(flip::apply(image.decode()?, mirror))

@@ -27,6 +27,16 @@ pub enum Interpolation {
     Bicubic,
 }
 
+impl Interpolation {
+    /// Pixels that are looked at to each side, where nothing is scaled down.
+    fn radius(self) -> f64 {
+        match self {
+            Self::Bilinear => 1.0,
+            Self::Bicubic => 2.0,
+        }
+    }
+}
+
 impl fmt::Display for Interpolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -134,13 +144,38 @@ fn byte(number: F32) -> u8 {
 /// A part of the image scaled to `to`, bytes in the arithmetic of bytes: a level from [`apply`] here and there, at a third of
 /// its time.
 pub(crate) fn sample(image: &Image, part: Part, to: Size, interpolation: Interpolation) -> Image {
-    let Pixels::U8(bytes) = &image.pixels else {
-        return apply(&cut(image, part), to, interpolation);
-    };
-    let planes = bytes.chunks_exact(image.size.plane());
+    match &image.pixels {
+        Pixels::U8(bytes) => sample_window(bytes, image.size, Window::of(part), to, interpolation),
+        Pixels::F32(_) => apply(&cut(image, part), to, interpolation),
+    }
+}
+
+/// A part of what the image becomes when it is scaled to `to`, in the same arithmetic.
+pub(crate) fn sample_within(
+    image: &Image,
+    to: Size,
+    part: Part,
+    interpolation: Interpolation,
+) -> Image {
+    match &image.pixels {
+        Pixels::U8(bytes) => {
+            let window = Window::within(image.size, to, part, interpolation);
+            sample_window(bytes, image.size, window, part.size(to), interpolation)
+        }
+        Pixels::F32(_) => cut(&apply(image, to, interpolation), part),
+    }
+}
+
+fn sample_window(
+    bytes: &[u8],
+    size: Size,
+    window: Window,
+    to: Size,
+    interpolation: Interpolation,
+) -> Image {
+    let planes = bytes.chunks_exact(size.plane());
     let sampled = planes.flat_map(|plane| {
-        let part = Window::of(part, 1);
-        let pixels = sample_bytes::<U8>(plane, image.size.width, part, to, interpolation);
+        let pixels = sample_bytes::<U8>(plane, size.width, window, to, interpolation);
         pixels.into_iter().map(|pixel| pixel.0)
     });
     Image {
@@ -149,43 +184,91 @@ pub(crate) fn sample(image: &Image, part: Part, to: Size, interpolation: Interpo
     }
 }
 
-/// A part of an image, whose edges may lie within pixels.
+/// A rectangle of an image, whose edges may lie within pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Window {
-    /// The pixels that it touches.
-    pixels: Part,
+    /// The pixels that are looked at.
+    pub pixels: Part,
+    /// From the upper edge of `pixels`.
     top: f64,
+    /// From the left edge of `pixels`.
     left: f64,
-    height: f64,
-    width: f64,
+    pub height: f64,
+    pub width: f64,
 }
 
 impl Window {
-    /// Where a part is in the image whose sides are divided by `shrink`, a power of two, so that nothing is rounded.
-    pub fn of(part: Part, shrink: usize) -> Self {
-        let shrunk = |side: usize| side as f64 / shrink as f64;
-        let touched = |start: usize, length: usize| {
-            let first = start / shrink;
-            (first, (start + length).div_ceil(shrink) - first)
+    /// A part; what lies outside of it is not looked at.
+    pub fn of(part: Part) -> Self {
+        Self {
+            pixels: part,
+            top: 0.0,
+            left: 0.0,
+            height: part.height as f64,
+            width: part.width as f64,
+        }
+    }
+
+    /// Where in an image of `size` that becomes a part of it when it is scaled to `to`.
+    pub fn within(size: Size, to: Size, part: Part, interpolation: Interpolation) -> Self {
+        let side = |size: usize, to: usize, start: usize, length: usize| {
+            let scale = size as f64 / to as f64;
+            let [start, end] = [start, start + length].map(|place| place as f64 * scale);
+            // A pixel more than is looked at, for what is rounded.
+            let around = interpolation.radius() * scale.max(1.0) + 1.0;
+            let first = (start - around).floor().max(0.0);
+            let last = (end + around).ceil().min(size as f64);
+            let start = start - first;
+            let length = (end - start - first).min(last - first - start);
+            ((first as usize, (last - first) as usize), (start, length))
         };
-        let (top, height) = touched(part.top, part.height);
-        let (left, width) = touched(part.left, part.width);
+        let (rows, (top, height)) = side(size.height, to.height, part.top, part.height);
+        let (columns, (left, width)) = side(size.width, to.width, part.left, part.width);
         Self {
             pixels: Part {
-                top,
-                left,
-                height,
-                width,
+                top: rows.0,
+                left: columns.0,
+                height: rows.1,
+                width: columns.1,
             },
-            top: shrunk(part.top) - top as f64,
-            left: shrunk(part.left) - left as f64,
-            height: shrunk(part.height),
-            width: shrunk(part.width),
+            top,
+            left,
+            height,
+            width,
+        }
+    }
+
+    /// The same window, where its pixels lie elsewhere: in an image from which others were cut off.
+    pub fn moved(self, pixels: Part) -> Self {
+        Self { pixels, ..self }
+    }
+
+    /// Where it is in the image whose sides are divided by `by`, a power of two, so that nothing is rounded.
+    pub fn shrunk(self, by: usize) -> Self {
+        let side = |first: usize, length: usize, start: f64| {
+            let touched = (first / by, (first + length).div_ceil(by));
+            let start = (first as f64 + start) / by as f64 - touched.0 as f64;
+            ((touched.0, touched.1 - touched.0), start)
+        };
+        let pixels = self.pixels;
+        let (rows, top) = side(pixels.top, pixels.height, self.top);
+        let (columns, left) = side(pixels.left, pixels.width, self.left);
+        Self {
+            pixels: Part {
+                top: rows.0,
+                left: columns.0,
+                height: rows.1,
+                width: columns.1,
+            },
+            top,
+            left,
+            height: self.height / by as f64,
+            width: self.width / by as f64,
         }
     }
 }
 
-/// The same of the bytes of pixels, so many a row.
+/// A window of pixels, so many a row, scaled to `to`.
 pub(crate) fn sample_bytes<P: PixelTrait>(
     bytes: &[u8],
     columns: usize,
@@ -235,4 +318,50 @@ fn options(interpolation: Interpolation) -> ResizeOptions {
         Interpolation::Bicubic => FilterType::CatmullRom,
     };
     ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn waves(size: Size) -> Image {
+        let level = |i: usize| {
+            (127.5 + 127.0 * ((i % size.width) as f32 / 5.0 + (i / 97) as f32).sin()) as u8
+        };
+        Image {
+            size,
+            pixels: Pixels::U8((0..size.values()).map(level).collect()),
+        }
+    }
+
+    proptest! {
+        /// Quantised weights may differ where what precedes them is rounded.
+        #[test]
+        fn a_part_of_a_scaled_image_is_computed_by_itself(
+            (height, width, to_height, to_width) in (1_usize..90, 1_usize..90, 1_usize..90, 1_usize..90),
+            (top, left, bottom, right) in (0.0..1.0, 0.0..1.0, 0.0..1.0, 0.0..1.0),
+            interpolation in prop_oneof![Just(Interpolation::Bilinear), Just(Interpolation::Bicubic)],
+        ) {
+            let (size, to) = (Size::new(2, height, width), Size::new(2, to_height, to_width));
+            let range = |from: f64, to: f64, side: usize| {
+                let start = (from * side as f64) as usize;
+                (start, 1 + (to * (side - start) as f64) as usize)
+            };
+            let (top, height) = range(top, bottom, to.height);
+            let (left, width) = range(left, right, to.width);
+            let part = Part { top, left, height: height.min(to.height - top), width: width.min(to.width - left) };
+            let image = waves(size);
+            let whole = sample(&image, Part::whole(size), to, interpolation);
+            let (Pixels::U8(expected), Pixels::U8(found)) =
+                (cut(&whole, part).pixels, sample_within(&image, to, part, interpolation).pixels)
+            else {
+                unreachable!("bytes stay bytes")
+            };
+            let differences = expected.iter().zip(&found).map(|(a, b)| a.abs_diff(*b));
+            prop_assert!(differences.max() <= Some(1), "{part:?} of {to} from {size}");
+            prop_assert_eq!(expected.len(), found.len());
+        }
+    }
 }

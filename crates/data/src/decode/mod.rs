@@ -164,26 +164,28 @@ impl Encoded {
         })
     }
 
-    /// A part of the image scaled to `to`, in the arithmetic of bytes; it is decoded smaller where it may be.
+    /// A window of the image scaled to `to`, in the arithmetic of bytes; it is decoded smaller where it may be.
     pub(crate) fn sampled(
         &self,
-        part: Part,
+        window: Window,
         to: Size,
         interpolation: Interpolation,
     ) -> Result<Image> {
-        let shrink = self.shrink(part, to);
-        let (pixels, part) = self.pixels(part, shrink)?;
+        let shrink = self.shrink(window, to);
+        let (pixels, part) = self.pixels(window.pixels, shrink)?;
         let columns = pixels.width() as usize;
-        let part = Window::of(part, shrink);
+        let window = window.moved(part).shrunk(shrink);
         let bytes = match to.channels {
-            1 => resize::sample_bytes::<U8>(&pixels.into_luma8(), columns, part, to, interpolation)
-                .into_iter()
-                .map(|pixel| pixel.0)
-                .collect(),
+            1 => {
+                let grey = pixels.into_luma8();
+                let sampled: Vec<U8> =
+                    resize::sample_bytes(&grey, columns, window, to, interpolation);
+                sampled.into_iter().map(|pixel| pixel.0).collect()
+            }
             _ => {
                 let colours = pixels.into_rgb8();
                 let sampled: Vec<U8x3> =
-                    resize::sample_bytes(&colours, columns, part, to, interpolation);
+                    resize::sample_bytes(&colours, columns, window, to, interpolation);
                 planes(&sampled, |pixel| pixel.0, to.width, Part::whole(to))
             }
         };
@@ -193,14 +195,17 @@ impl Encoded {
         })
     }
 
-    /// The most by which the sides of the image can be divided so that the part is still no smaller than `to`.
-    fn shrink(&self, part: Part, to: Size) -> usize {
+    /// The most by which the sides of the image can be divided so that the window is still no smaller than `to`.
+    fn shrink(&self, window: Window, to: Size) -> usize {
         let is_turned = self.orientation != Orientation::NoTransforms;
         let can_shrink = self.jpeg.as_ref().is_some_and(jpeg::Header::can_shrink);
         if is_turned || !can_shrink {
             return 1;
         }
-        let covers = |by: &usize| part.height / by >= to.height && part.width / by >= to.width;
+        let covers = |by: &usize| {
+            let [height, width] = [window.height, window.width].map(|side| side / *by as f64);
+            height >= to.height as f64 && width >= to.width as f64
+        };
         [8, 4, 2].into_iter().find(covers).unwrap_or(1)
     }
 
