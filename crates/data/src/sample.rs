@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::augment::resize::Window;
+use crate::augment::window::Window;
 use crate::augment::{crop, resize};
 use crate::decode::Encoded;
 use crate::{Interpolation, Result};

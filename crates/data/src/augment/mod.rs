@@ -13,6 +13,7 @@ mod policy;
 mod random_resized_crop;
 pub(crate) mod resize;
 mod scale_jitter;
+pub(crate) mod window;
 
 use std::fmt;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crop::cut;
 use super::ensure;
+use super::window::Window;
 use crate::{Error, Image, Part, Pixels, Result, Size};
 
 const NAME: &str = "resize";
@@ -29,7 +30,7 @@ pub enum Interpolation {
 
 impl Interpolation {
     /// Pixels that are looked at to each side, where nothing is scaled down.
-    fn radius(self) -> f64 {
+    pub(super) fn radius(self) -> f64 {
         match self {
             Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
@@ -184,90 +185,6 @@ fn sample_window(
     }
 }
 
-/// A rectangle of an image, whose edges may lie within pixels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Window {
-    /// The pixels that are looked at.
-    pub pixels: Part,
-    /// From the upper edge of `pixels`.
-    top: f64,
-    /// From the left edge of `pixels`.
-    left: f64,
-    pub height: f64,
-    pub width: f64,
-}
-
-impl Window {
-    /// A part; what lies outside of it is not looked at.
-    pub fn of(part: Part) -> Self {
-        Self {
-            pixels: part,
-            top: 0.0,
-            left: 0.0,
-            height: part.height as f64,
-            width: part.width as f64,
-        }
-    }
-
-    /// Where in an image of `size` that becomes a part of it when it is scaled to `to`.
-    pub fn within(size: Size, to: Size, part: Part, interpolation: Interpolation) -> Self {
-        let side = |size: usize, to: usize, start: usize, length: usize| {
-            let scale = size as f64 / to as f64;
-            let [start, end] = [start, start + length].map(|place| place as f64 * scale);
-            // A pixel more than is looked at, for what is rounded.
-            let around = interpolation.radius() * scale.max(1.0) + 1.0;
-            let first = (start - around).floor().max(0.0);
-            let last = (end + around).ceil().min(size as f64);
-            let start = start - first;
-            let length = (end - start - first).min(last - first - start);
-            ((first as usize, (last - first) as usize), (start, length))
-        };
-        let (rows, (top, height)) = side(size.height, to.height, part.top, part.height);
-        let (columns, (left, width)) = side(size.width, to.width, part.left, part.width);
-        Self {
-            pixels: Part {
-                top: rows.0,
-                left: columns.0,
-                height: rows.1,
-                width: columns.1,
-            },
-            top,
-            left,
-            height,
-            width,
-        }
-    }
-
-    /// The same window, where its pixels lie elsewhere: in an image from which others were cut off.
-    pub fn moved(self, pixels: Part) -> Self {
-        Self { pixels, ..self }
-    }
-
-    /// Where it is in the image whose sides are divided by `by`, a power of two, so that nothing is rounded.
-    pub fn shrunk(self, by: usize) -> Self {
-        let side = |first: usize, length: usize, start: f64| {
-            let touched = (first / by, (first + length).div_ceil(by));
-            let start = (first as f64 + start) / by as f64 - touched.0 as f64;
-            ((touched.0, touched.1 - touched.0), start)
-        };
-        let pixels = self.pixels;
-        let (rows, top) = side(pixels.top, pixels.height, self.top);
-        let (columns, left) = side(pixels.left, pixels.width, self.left);
-        Self {
-            pixels: Part {
-                top: rows.0,
-                left: columns.0,
-                height: rows.1,
-                width: columns.1,
-            },
-            top,
-            left,
-            height: self.height / by as f64,
-            width: self.width / by as f64,
-        }
-    }
-}
-
 /// A window of pixels, so many a row, scaled to `to`.
 pub(crate) fn sample_bytes<P: PixelTrait>(
     bytes: &[u8],
@@ -284,17 +201,27 @@ pub(crate) fn sample_bytes<P: PixelTrait>(
         left,
         height,
         width,
-    } = window.pixels;
+    } = window.pixels();
     let [top, left, height, width] = [top, left, height, width].map(|pixels| pixels as u32);
     let part = TypedCroppedImage::from_ref(&image, left, top, width, height);
     let part = part.expect("the window lies in the image");
     let [to_width, to_height] = [to.width, to.height].map(|side| side as u32);
     let options = options(interpolation);
     // Rows first, as Pillow does: a cubic that overshoots is cut off in between.
-    let across = options.crop(window.left, 0.0, window.width, f64::from(height));
+    let across = options.crop(
+        window.columns.start,
+        0.0,
+        window.columns.length,
+        f64::from(height),
+    );
     let rows = resized(&part, [to_width, height], &across);
     let rows = TypedImageRef::new(to_width, height, rows.pixels()).expect("rows have their size");
-    let down = options.crop(0.0, window.top, f64::from(to_width), window.height);
+    let down = options.crop(
+        0.0,
+        window.rows.start,
+        f64::from(to_width),
+        window.rows.length,
+    );
     resized(&rows, [to_width, to_height], &down)
         .pixels()
         .to_vec()
@@ -337,7 +264,8 @@ mod tests {
     }
 
     proptest! {
-        /// Quantised weights may differ where what precedes them is rounded.
+        /// Weights are rounded together, so that those of a part may be others: by a level once the rows are scaled, and
+        /// cubic ones, some of which are negative, make two of it.
         #[test]
         fn a_part_of_a_scaled_image_is_computed_by_itself(
             (height, width, to_height, to_width) in (1_usize..90, 1_usize..90, 1_usize..90, 1_usize..90),
@@ -360,7 +288,7 @@ mod tests {
                 unreachable!("bytes stay bytes")
             };
             let differences = expected.iter().zip(&found).map(|(a, b)| a.abs_diff(*b));
-            prop_assert!(differences.max() <= Some(1), "{part:?} of {to} from {size}");
+            prop_assert!(differences.max() <= Some(2), "{part:?} of {to} from {size}");
             prop_assert_eq!(expected.len(), found.len());
         }
     }

@@ -13,7 +13,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, ImageResult};
 use serde::{Deserialize, Serialize};
 
-use crate::augment::resize::{self, Window};
+use crate::augment::resize;
+use crate::augment::window::Window;
 use crate::sources::read_error;
 use crate::{Error, Image, Interpolation, Part, Pixels, Result, Size};
 
@@ -172,7 +173,7 @@ impl Encoded {
         interpolation: Interpolation,
     ) -> Result<Image> {
         let shrink = self.shrink(window, to);
-        let (pixels, part) = self.pixels(window.pixels, shrink)?;
+        let (pixels, part) = self.pixels(window.pixels(), shrink)?;
         let columns = pixels.width() as usize;
         let window = window.moved(part).shrunk(shrink);
         let bytes = match to.channels {
@@ -203,7 +204,7 @@ impl Encoded {
             return 1;
         }
         let covers = |by: &usize| {
-            let [height, width] = [window.height, window.width].map(|side| side / *by as f64);
+            let [height, width] = window.sides().map(|side| side / *by as f64);
             height >= to.height as f64 && width >= to.width as f64
         };
         [8, 4, 2].into_iter().find(covers).unwrap_or(1)
