@@ -39,8 +39,8 @@ pub struct DatasetFacts {
     /// SHA-256 of what was loaded, in hexadecimal.
     pub fingerprint: String,
     /// What decodes its JPEG files, where it has any.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub jpeg_decoder: JpegDecoder,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jpeg_decoder: Option<JpegDecoder>,
     /// Of the training split's colours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<Statistics>,
@@ -144,7 +144,7 @@ pub struct Plan {
     /// Whether a short last batch is left out.
     pub drop_last: bool,
     /// What is done where an image's file cannot be read.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "stops")]
     pub on_bad_image: OnBadImage,
     /// How random weights are drawn.
     pub initialization: Initialization,
@@ -184,8 +184,8 @@ pub struct Plan {
     pub provenance: Provenance,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
+fn stops(on_bad_image: &OnBadImage) -> bool {
+    *on_bad_image == OnBadImage::Stop
 }
 
 /// The trained weights that a run starts from.

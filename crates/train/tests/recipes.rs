@@ -1,6 +1,6 @@
 //! What bad recipes and bad `--set`s are told, and what good ones become.
 
-use data::{JpegDecoder, Size, Sizes};
+use data::{Size, Sizes};
 use models::Initialization;
 use train::configs::{self, ConfigFile};
 use train::error::Error;
@@ -60,7 +60,7 @@ fn cifar10() -> DatasetFacts {
         classes: 10,
         size: Size::new(3, 32, 32).into(),
         fingerprint: "00".repeat(32),
-        jpeg_decoder: JpegDecoder::default(),
+        jpeg_decoder: None,
         statistics: None,
     }
 }

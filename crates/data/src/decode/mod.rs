@@ -23,11 +23,10 @@ const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 const MOST_BYTES: u64 = 512 << 20;
 
 /// What decodes JPEG files; the last digits of their pixels depend on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JpegDecoder {
     /// zune-jpeg, in Rust.
-    #[default]
     ZuneJpeg,
     /// libjpeg-turbo, by the feature `turbojpeg`, but for print colours.
     LibjpegTurbo,

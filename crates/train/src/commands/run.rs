@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use data::{JpegDecoder, Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Size, Source, Subset};
+use data::{Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Size, Source, Subset};
 use models::routes::Sampling;
 use models::{Architecture, Description, Init, Model};
 
@@ -183,7 +183,7 @@ pub fn declared_facts(name: &str) -> Result<DatasetFacts, Error> {
         classes: manifest.classes.len(),
         size: manifest.size,
         fingerprint: String::new(),
-        jpeg_decoder: JpegDecoder::default(),
+        jpeg_decoder: None,
         statistics: manifest.statistics.as_ref().map(statistics),
     })
 }
@@ -267,7 +267,7 @@ pub fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
         classes: opened.classes.len(),
         size: opened.sizes,
         fingerprint: opened.fingerprint().to_owned(),
-        jpeg_decoder: opened.jpeg_decoder().unwrap_or_default(),
+        jpeg_decoder: opened.jpeg_decoder(),
         statistics: opened.statistics.as_ref().map(statistics),
     }
 }
