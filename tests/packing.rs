@@ -134,6 +134,14 @@ fn shards(folder: &Path) -> Vec<String> {
     names
 }
 
+/// That so many images are in the shards of a folder, and none is wrong.
+#[track_caller]
+fn assert_whole(place: &Place, shards: &str, images: usize) {
+    let said = place.train(&format!("verify --shards {shards}")).is(0);
+    let expected = format!("{shards}: {images} images, 0 wrong files\n");
+    assert!(said.stdout.ends_with(&expected), "{}", said.stdout);
+}
+
 #[track_caller]
 fn assert_same(run: &RunFolder, reference: &RunFolder) {
     for file in ["model.safetensors", "evaluation.json"] {
@@ -255,14 +263,7 @@ fn packing_that_is_interrupted_says_so_and_is_gone_on_with() {
     place.train("verify --shards shards").is(1);
 
     place.train(line).is(0);
-    let verified = place.train("verify --shards shards").is(0);
-    assert!(
-        verified
-            .stdout
-            .ends_with("shards: 200 images, 0 wrong files\n"),
-        "{}",
-        verified.stdout
-    );
+    assert_whole(&place, "shards", 200);
 }
 
 #[test]
@@ -276,14 +277,7 @@ fn images_are_scaled_to_a_shorter_side() {
         .train("pack --folder folders --output small --shorter-side 16 --quality 90")
         .is(0)
         .says("31 images in 2 new shards, 0 skipped");
-    let verified = place.train("verify --shards small").is(0);
-    assert!(
-        verified
-            .stdout
-            .ends_with("small: 31 images, 0 wrong files\n"),
-        "{}",
-        verified.stdout
-    );
+    assert_whole(&place, "small", 31);
     let files = fs::read(place.path("small/train-000000.tar")).unwrap();
     let has = |name: &[u8]| files.windows(name.len()).any(|window| window == name);
     assert!(has(b"00000/n00000001_0.jpg") && has(b"00000/small.png"));

@@ -50,7 +50,7 @@ impl Window {
         self
     }
 
-    /// Where it is in the image whose sides are divided by `by`, a power of two, so that nothing is rounded.
+    /// Where it is in the image whose sides are divided by `by`, a power of two.
     pub fn shrunk(self, by: usize) -> Self {
         Self {
             rows: self.rows.shrunk(by),
@@ -98,11 +98,39 @@ impl Span {
 
     fn shrunk(self, by: usize) -> Self {
         let first = self.first / by;
+        let count = (self.first + self.count).div_ceil(by) - first;
+        let start = (self.first as f64 + self.start) / by as f64 - first as f64;
         Self {
             first,
-            count: (self.first + self.count).div_ceil(by) - first,
-            start: (self.first as f64 + self.start) / by as f64 - first as f64,
-            length: self.length / by as f64,
+            count,
+            start,
+            length: (self.length / by as f64).min(count as f64 - start),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Scaling a window that does not is a panic.
+        #[test]
+        fn a_window_lies_in_its_pixels(
+            (size, to) in (1_usize..6000, 1_usize..600),
+            (start, length) in (0.0..1.0, 0.0..=1.0),
+            (radius, by) in (1..=2, 0..=3),
+        ) {
+            let start = (start * to as f64) as usize;
+            let length = ((length * (to - start) as f64) as usize).max(1);
+            let span = Span::within(size, to, start, length, f64::from(radius));
+            for span in [span, span.shrunk(1_usize << by)] {
+                prop_assert!(span.start >= 0.0 && span.length > 0.0, "{span:?}");
+                prop_assert!(span.start + span.length <= span.count as f64, "{span:?}");
+            }
+            prop_assert!(span.first + span.count <= size);
         }
     }
 }

@@ -145,7 +145,7 @@ impl Encoded {
         self.cut(Part::whole(self.size))
     }
 
-    /// A part of the image; what lies below it is not decoded where that can be helped.
+    /// A part of the image; what lies outside of it is not decoded where that can be helped.
     pub(crate) fn cut(&self, part: Part) -> Result<Image> {
         let (pixels, part) = self.pixels(part, 1)?;
         Ok(Image {
