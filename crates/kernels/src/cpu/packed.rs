@@ -74,31 +74,3 @@ fn kept() -> MutexGuard<'static, HashMap<Key, Kept>> {
     // A panic elsewhere leaves whole entries.
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(test)]
-mod tests {
-    use burn::backend::Flex;
-    use burn::tensor::{Device, Tensor};
-
-    use super::*;
-    use crate::{CnnOps, Conv2dOptions};
-
-    /// A network in evaluation, whose weights are then replaced by others.
-    #[test]
-    fn what_is_kept_is_the_weights_own() {
-        let ones = |shape: [usize; 4]| {
-            FlexTensor::from_data(Tensor::<4>::ones(shape, &Device::flex()).into_data())
-        };
-        let images = ones([1, 8, 2, 2]);
-        for value in 1..50 {
-            let data = (Tensor::<4>::ones([16, 8, 1, 1], &Device::flex()) * value).into_data();
-            let weight = FlexTensor::from_data(data);
-            for _ in 0..2 {
-                let options = Conv2dOptions::default();
-                let output = Flex::conv2d_forward(images.clone(), weight.clone(), options);
-                let values: Vec<f32> = output.into_data().try_to_vec().unwrap();
-                assert!(values.iter().all(|found| *found == 8.0 * value as f32));
-            }
-        }
-    }
-}

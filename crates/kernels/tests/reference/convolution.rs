@@ -235,3 +235,18 @@ fn large_matrices_are_multiplied_whole() {
     };
     check(&case, TILED_TOLERANCE);
 }
+
+/// The CPU keeps weights in the order of its products, while a network in evaluation may get others in their place.
+#[test]
+fn what_is_kept_of_weights_is_their_own() {
+    let device = Device::flex();
+    let images = Tensor::<4>::ones([1, 8, 2, 2], &device);
+    for value in 1..50 {
+        let weight = Tensor::<4>::ones([16, 8, 1, 1], &device) * value;
+        for _ in 0..2 {
+            let output = conv2d(images.clone(), weight.clone(), Conv2dOptions::default());
+            let values: Vec<f32> = output.into_data().try_to_vec().unwrap();
+            assert!(values.iter().all(|found| *found == 8.0 * value as f32));
+        }
+    }
+}
