@@ -28,7 +28,9 @@ mod sources;
 pub mod statistics;
 mod view;
 
-pub use augment::{Choice, Fill, Interpolation, Operation, Pipeline, Policy, Transform};
+pub use augment::{
+    Choice, Fill, Interpolation, Normalization, Operation, Pipeline, Policy, Transform,
+};
 pub use burn_dataset::Dataset;
 pub use dataset::{InMemory, Source, Subset};
 pub use decode::{Encoded, JpegDecoder, image_files, read_image};

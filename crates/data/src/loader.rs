@@ -12,7 +12,10 @@ use burn_dataset::Dataset;
 use serde::{Deserialize, Serialize};
 
 use crate::random::{self, Purpose};
-use crate::{Error, Image, Mix, Mixed, Pipeline, Result, Sample, Size, Source};
+use crate::sample::unit;
+use crate::{
+    Error, Image, Mix, Mixed, Normalization, Pipeline, Pixels, Result, Sample, Size, Source,
+};
 
 /// How a loader goes through its dataset.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +77,10 @@ pub struct Batch {
     pub index: u64,
     /// The images' places in the dataset.
     pub indices: Vec<usize>,
-    /// Their values, shape `[images, channels, height, width]`.
-    pub images: Vec<f32>,
+    /// Their pixels, shape `[images, channels, height, width]`; see [`Batch::values`].
+    pub images: Pixels,
+    /// What the pixels are still to be normalised by, if they are bytes.
+    pub normalization: Option<Arc<Normalization>>,
     /// The size of each image.
     pub size: Size,
     /// Their classes.
@@ -84,6 +89,20 @@ pub struct Batch {
     pub mixed: Option<Mixed>,
     /// What would be in the batch, but cannot be read.
     pub skipped: Vec<Skipped>,
+}
+
+impl Batch {
+    /// The images as the network gets them, shape `[images, channels, height, width]`.
+    ///
+    /// A batch is of bytes where its pipeline ends with them or with their normalisation, and nothing is mixed: so it
+    /// takes a quarter of the memory, in the queue and on the way to a device, which may then normalise by itself.
+    pub fn values(&self) -> Vec<f32> {
+        match (&self.images, &self.normalization) {
+            (Pixels::F32(values), _) => values.clone(),
+            (Pixels::U8(bytes), Some(normalization)) => normalization.values(bytes, self.size),
+            (Pixels::U8(bytes), None) => bytes.iter().copied().map(unit).collect(),
+        }
+    }
 }
 
 /// Batches of a dataset.
@@ -143,6 +162,7 @@ impl Loader {
         config.mix.iter().try_for_each(Mix::check)?;
         let input = first_size(&source, config.on_bad_image)?;
         let output = pipeline.output_size(input)?;
+        let (pipeline, normalization) = pipeline.split_normalization();
         Ok(Self {
             workers: config.workers,
             queue: config.queue,
@@ -150,6 +170,7 @@ impl Loader {
                 images: source.len(),
                 source,
                 pipeline,
+                normalization: normalization.map(Arc::new),
                 output,
                 batch: config.batch,
                 seed: config.seed,
@@ -201,7 +222,9 @@ impl Loader {
 struct Assembly {
     source: Source,
     images: usize,
+    /// But for the normalisation at its end.
     pipeline: Pipeline,
+    normalization: Option<Arc<Normalization>>,
     output: Size,
     batch: usize,
     seed: u64,
@@ -230,7 +253,7 @@ impl Assembly {
         let order = self.shuffle.then(|| order.of(self, epoch));
 
         let mut indices = Vec::with_capacity(end - start);
-        let mut images = Vec::with_capacity((end - start) * self.output.values());
+        let mut images = Vec::with_capacity(end - start);
         let mut labels = Vec::with_capacity(end - start);
         let mut skipped = Vec::new();
         for position in start..end {
@@ -239,7 +262,7 @@ impl Assembly {
             match self.image(epoch, place, repeat) {
                 Ok((image, label)) => {
                     indices.push(place);
-                    images.extend_from_slice(&image.into_f32());
+                    images.push(image);
                     labels.push(label);
                 }
                 Err(error) if self.on_bad_image.skips(&error) => {
@@ -255,17 +278,42 @@ impl Assembly {
             let place = format!("batch {index} of epoch {epoch}, both counted from 0");
             return Err(Error::NoImages { place });
         }
-        let mixed = self.mix(&mut images, &labels, epoch, index);
+        let bytes = match self.mix.is_empty() {
+            true => joined_bytes(&images),
+            false => None,
+        };
+        let (images, normalization, mixed) = match bytes {
+            Some(bytes) => (Pixels::U8(bytes), self.normalization.clone(), None),
+            None => {
+                let mut values = self.values(images)?;
+                let mixed = self.mix(&mut values, &labels, epoch, index);
+                (Pixels::F32(values), None, mixed)
+            }
+        };
         Ok(Batch {
             epoch,
             index,
             indices,
             images,
+            normalization,
             size: self.output,
             labels,
             mixed,
             skipped,
         })
+    }
+
+    /// The images as the network gets them.
+    fn values(&self, images: Vec<Image>) -> Result<Vec<f32>> {
+        let mut values = Vec::with_capacity(images.len() * self.output.values());
+        for image in images {
+            let normalized = match &self.normalization {
+                Some(normalization) => normalization.apply(image)?,
+                None => image,
+            };
+            values.extend(normalized.into_f32());
+        }
+        Ok(values)
     }
 
     /// Mixes the images of a batch, where they are to be mixed.
@@ -294,6 +342,16 @@ impl Assembly {
             }),
         }
     }
+}
+
+/// The bytes of all images, where all have bytes.
+fn joined_bytes(images: &[Image]) -> Option<Vec<u8>> {
+    let bytes = images.iter().map(|image| match &image.pixels {
+        Pixels::U8(bytes) => Some(bytes.as_slice()),
+        Pixels::F32(_) => None,
+    });
+    let bytes: Vec<&[u8]> = bytes.collect::<Option<_>>()?;
+    Some(bytes.concat())
 }
 
 /// Of the first image whose header can be read.
@@ -463,7 +521,7 @@ fn work(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InMemory, Pixels, Transform};
+    use crate::{Fill, InMemory, Transform};
 
     const IMAGES: usize = 10;
 
@@ -592,11 +650,10 @@ mod tests {
             visited,
             order[..5].iter().flat_map(|i| [*i; 2]).collect::<Vec<_>>()
         );
-        let pairs = batches
-            .iter()
-            .flat_map(|batch| batch.images.chunks_exact(8));
-        assert!(pairs.clone().any(|pair| pair[..4] != pair[4..]));
-        assert_eq!(pairs.count(), 5);
+        let values: Vec<f32> = batches.iter().flat_map(Batch::values).collect();
+        let mut pairs = values.chunks_exact(8);
+        assert_eq!(pairs.len(), 5);
+        assert!(pairs.any(|pair| pair[..4] != pair[4..]));
     }
 
     #[test]
@@ -614,8 +671,46 @@ mod tests {
                 (labels[0], labels[last]),
                 (plain.labels[last], plain.labels[last - 1])
             );
-            let own = plain.images[4] * share + plain.images[0] * (1.0 - share);
-            assert_eq!(mixed.images[4], own);
+            let values = plain.values();
+            let own = values[4] * share + values[0] * (1.0 - share);
+            assert_eq!(mixed.values()[4], own);
+        }
+    }
+
+    /// Whichever way a batch goes, the network gets what the whole pipeline makes of each image.
+    #[test]
+    fn bytes_are_normalised_at_last_as_they_would_be_at_once() {
+        let normalizations = [
+            Transform::Normalize {
+                mean: vec![0.4914],
+                std: vec![0.2470],
+            },
+            Transform::SubtractPixelMean {
+                mean: vec![0.1, 0.2, 0.3, 0.4],
+            },
+        ];
+        let erase = Transform::RandomErasing {
+            probability: 0.5,
+            scale: [0.2, 0.5],
+            ratio: [0.5, 2.0],
+            value: Fill::Value(0.5),
+        };
+        for normalize in normalizations {
+            for (before, are_bytes) in [(vec![], true), (vec![erase.clone()], false)] {
+                let pipeline = Pipeline([before, vec![normalize.clone()]].concat());
+                let source = ten_images();
+                let loader = Loader::new(source.clone(), pipeline.clone(), config(0)).unwrap();
+                let batch = loader.batches(0).next().unwrap().unwrap();
+                assert_eq!(matches!(batch.images, Pixels::U8(_)), are_bytes);
+                assert_eq!(batch.normalization.is_some(), are_bytes);
+                let image = |index: &usize| {
+                    let mut rng = random::stream(7, Purpose::Augment, 0, *index as u64);
+                    let image = source.get(*index).unwrap().image;
+                    pipeline.apply(image, &mut rng).unwrap().into_f32()
+                };
+                let expected: Vec<f32> = batch.indices.iter().flat_map(image).collect();
+                assert_eq!(batch.values(), expected);
+            }
         }
     }
 
@@ -634,7 +729,7 @@ mod tests {
             let labels: Vec<usize> = batches.iter().flat_map(|b| b.labels.clone()).collect();
             assert_eq!(labels, (0..IMAGES).collect::<Vec<_>>());
             let expected: Vec<f32> = (0..16).map(|v| v as f32 / 255.0).collect();
-            assert_eq!(batches[0].images, expected);
+            assert_eq!(batches[0].values(), expected);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a dataset is made of: images, their sizes and their labels.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +179,18 @@ impl Pixels {
     /// Whether there is no value at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The values from the first of `range` to before its last.
+    ///
+    /// # Panics
+    ///
+    /// Where there are not as many.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        match self {
+            Pixels::U8(values) => Pixels::U8(values[range].to_vec()),
+            Pixels::F32(values) => Pixels::F32(values[range].to_vec()),
+        }
     }
 }
 

@@ -56,6 +56,16 @@ pub fn choose(requested: &str) -> Result<Choice, Error> {
     }
 }
 
+/// Whether a device, with autodiff or without, is the CPU.
+pub fn is_cpu(device: &Device) -> bool {
+    let cpus = [
+        Device::flex(),
+        #[cfg(feature = "ndarray")]
+        Device::ndarray(),
+    ];
+    cpus.contains(device)
+}
+
 /// The GPU names that this binary was built with.
 pub fn compiled_gpus() -> Vec<String> {
     GPUS.iter().map(|name| (*name).to_owned()).collect()

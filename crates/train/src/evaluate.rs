@@ -6,9 +6,11 @@ use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use data::random::{self, Purpose};
-use data::{Batch, Image, Loader, Pipeline, Sample, Skipped, Source, Views};
+use data::{Image, Loader, Pipeline, Sample, Skipped, Source, Views};
 use models::Model;
 use rayon::prelude::*;
+
+use crate::upload::images_of;
 
 /// What a network makes of one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -269,13 +271,6 @@ pub fn rows(scores: Tensor<2>) -> Vec<Vec<f32>> {
         .try_to_vec()
         .expect("converted to f32");
     scores.chunks_exact(classes).map(<[f32]>::to_vec).collect()
-}
-
-/// The images of a batch as a tensor `[n, channels, height, width]`.
-pub fn images_of(batch: &Batch, device: &Device) -> Tensor<4> {
-    let size = batch.size;
-    let shape = [batch.labels.len(), size.channels, size.height, size.width];
-    Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
 }
 
 /// The logarithm of the probability of each class, in f64: finite for any finite scores.

@@ -39,3 +39,4 @@ pub mod streams;
 pub mod suggest;
 pub mod tensorboard;
 pub mod train;
+pub mod upload;

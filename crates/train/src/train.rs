@@ -25,6 +25,7 @@ use crate::optimizer::{self, Gradients};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::report::{self, Evaluation};
+use crate::upload::images_of;
 
 /// The model file of a run.
 pub const MODEL: &str = "model.safetensors";
@@ -162,7 +163,7 @@ impl Trainer<'_> {
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
             let targets = Targets::of(&part, &device);
             noise::start(self.plan.seed, self.state.step, index);
-            let images = evaluate::images_of(&part, &device);
+            let images = images_of(&part, &device);
             let model = &self.state.model;
             let scores =
                 gradient_checkpointing::run(self.plan.gradient_checkpointing, || {
@@ -416,7 +417,8 @@ fn micro_batches(batch: &Batch, count: usize) -> Vec<Batch> {
                 epoch: batch.epoch,
                 index: batch.index,
                 indices: batch.indices[range.clone()].to_vec(),
-                images: batch.images[range.start * values..range.end * values].to_vec(),
+                images: (batch.images).part(range.start * values..range.end * values),
+                normalization: batch.normalization.clone(),
                 size: batch.size,
                 labels: batch.labels[range.clone()].to_vec(),
                 mixed: batch.mixed.as_ref().map(|mixed| Mixed {

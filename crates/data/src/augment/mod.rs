@@ -17,6 +17,7 @@ pub(crate) mod window;
 
 use std::fmt;
 
+pub use normalize::Normalization;
 pub use operations::Operation;
 pub use policy::Policy;
 use rand::Rng;
@@ -530,6 +531,14 @@ impl Pipeline {
         self.0
             .iter()
             .try_fold(size, |size, transform| transform.output_size(size))
+    }
+
+    /// The normalisation that the pipeline ends with, if it does, and the rest.
+    pub(crate) fn split_normalization(mut self) -> (Self, Option<Normalization>) {
+        let normalization = self.0.last().and_then(Normalization::of);
+        self.0
+            .truncate(self.0.len() - usize::from(normalization.is_some()));
+        (self, normalization)
     }
 
     /// Chooses and applies each transform in turn.

@@ -17,7 +17,8 @@ use crate::files::{self, Replacement};
 use crate::plan::Plan;
 use crate::progress::grouped;
 use crate::streams::say;
-use crate::{datasets, device, evaluate, preprocess, report, suggest};
+use crate::upload::images_of;
+use crate::{datasets, device, preprocess, report, suggest};
 
 /// Threads that prepare images.
 const WORKERS: usize = 1;
@@ -56,7 +57,7 @@ pub fn run(arguments: &FeaturesArgs) -> Result<(), Error> {
     for batch in loader.once() {
         let batch =
             batch.map_err(|error| Error::failure("cannot read the images").explained_by(error))?;
-        let input = evaluate::images_of(&batch, &chosen.device);
+        let input = images_of(&batch, &chosen.device);
         let features = network.model.features(input, &arguments.at);
         let features = features.expect("a place that was found");
         let data = match arguments.pool {

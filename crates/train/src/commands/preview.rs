@@ -54,7 +54,8 @@ pub fn write(
 }
 
 fn tiles_of(batch: &Batch, classes: &[String]) -> Vec<Tile> {
-    let images = batch.images.chunks_exact(batch.size.values());
+    let values = batch.values();
+    let images = values.chunks_exact(batch.size.values());
     let tile = |(index, values): (usize, &[f32])| {
         let own = &classes[batch.labels[index]];
         Tile {

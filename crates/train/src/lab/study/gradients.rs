@@ -9,11 +9,11 @@ use super::subject::{self, Subject, unreadable};
 use super::{Figure, Grid, Measured, Series, Study};
 use crate::chart::{Across, Scale};
 use crate::error::Error;
-use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
 use crate::loss::{Targets, of_scores};
 use crate::recipe::Loss;
 use crate::streams::say;
+use crate::upload::images_of;
 
 const DECADES: &str = "decades";
 

@@ -13,11 +13,11 @@ use super::subject::{self, Subject, unreadable};
 use super::{Cell, Figure, Grid, Measured, Series, Study};
 use crate::chart::{Across, Scale};
 use crate::error::Error;
-use crate::evaluate::images_of;
 use crate::lab::effect::Effect;
 use crate::loss::{Targets, of_scores};
 use crate::recipe::Loss;
 use crate::streams::say;
+use crate::upload::images_of;
 
 /// How much of the gradient the paths that count are to have together.
 const MOST: f64 = 0.95;

@@ -4,8 +4,8 @@ use super::layers::{self, Layer, Profile};
 use super::subject::{self, Subject, unreadable};
 use super::{Grid, Measured, Study};
 use crate::error::Error;
-use crate::evaluate::images_of;
 use crate::streams::say;
+use crate::upload::images_of;
 
 /// Measures what layers put out, behind their normalisation.
 ///
