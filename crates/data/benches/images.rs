@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use data::{
     Dataset, Encoded, InMemory, Interpolation, Loader, LoaderConfig, OnBadImage, Pipeline, Pixels,
-    Sample, Size, Source, Stored, Transform, image_files,
+    Sample, Share, Size, Source, Stored, Transform, image_files,
 };
 
 /// How long each row goes on, at least.
@@ -93,6 +93,8 @@ fn augment(source: &Source, transforms: Vec<Transform>, threads: usize) -> data:
         seed: 0,
         shuffle: true,
         drop_last: true,
+        micro_batches: 1,
+        share: Share::WHOLE,
         repeats: 1,
         mix: Vec::new(),
         on_bad_image: OnBadImage::Stop,

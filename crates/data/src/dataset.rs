@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn_dataset::Dataset;
 
-use crate::{Error, Image, Pixels, Result, Sample, Size};
+use crate::{Error, Image, OnBadImage, Pixels, Result, Sample, Size};
 
 /// A dataset that threads share.
 pub type Source = Arc<dyn Dataset<Sample, Error>>;
@@ -110,6 +110,38 @@ impl Dataset<Sample, Error> for Subset {
 
     fn len(&self) -> usize {
         self.range.len()
+    }
+}
+
+/// The size of the first image whose header can be read.
+pub(crate) fn first_size(
+    source: &dyn Dataset<Sample, Error>,
+    on_bad_image: OnBadImage,
+) -> Result<Size> {
+    if source.is_empty() {
+        return Err(Error::NoImages {
+            place: "the dataset".into(),
+        });
+    }
+    let mut images = (0..source.len()).map(|index| (index, source.get(index)));
+    images
+        .find_map(|(index, sample)| match sample {
+            Ok(sample) => Some(Ok(sample.image.size())),
+            Err(error) if on_bad_image.skips(&error) => None,
+            Err(error) => Some(Err(at(index, error))),
+        })
+        .unwrap_or_else(|| {
+            Err(Error::NoImages {
+                place: "the dataset that can be read".into(),
+            })
+        })
+}
+
+/// With the image's place in the dataset.
+pub(crate) fn at(index: usize, error: Error) -> Error {
+    Error::Sample {
+        index,
+        source: Box::new(error),
     }
 }
 

@@ -458,6 +458,17 @@ pub enum Error {
         choice: String,
     },
 
+    /// Some process would have no image of what is trained on at a time.
+    #[error(
+        "{processes} processes cannot share {images} images, which a batch or a part of one has"
+    )]
+    FewerThanProcesses {
+        /// The fewest that are trained on at a time.
+        images: usize,
+        /// The processes.
+        processes: usize,
+    },
+
     /// A batch of no images was asked for.
     #[error("batch of 0 images: expected at least 1")]
     ZeroBatch,
@@ -640,6 +651,9 @@ impl Error {
             ),
             Error::BatchTooLarge { images, .. } => format!("set `batch` to {images} or less"),
             Error::ZeroBatch => "set `batch` to 1 or more".into(),
+            Error::FewerThanProcesses { .. } => {
+                "choose a larger `batch` or a smaller `accumulate`, set `drop_last = true` where it is the last batch of an epoch, or start fewer processes".into()
+            }
             Error::Sample { source, .. } => return source.hint(),
             _ => return None,
         };

@@ -8,7 +8,9 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+mod assembly;
 pub mod augment;
+mod batch;
 mod dataset;
 mod decode;
 mod error;
@@ -28,15 +30,17 @@ mod sources;
 pub mod statistics;
 mod view;
 
+pub use assembly::Share;
 pub use augment::{
     Choice, Fill, Interpolation, Normalization, Operation, Pipeline, Policy, Transform,
 };
+pub use batch::{Batch, Skipped};
 pub use burn_dataset::Dataset;
 pub use dataset::{InMemory, Source, Subset};
 pub use decode::{Encoded, JpegDecoder, image_files, read_image};
 pub use error::{Error, Result};
 pub use index::Indexing;
-pub use loader::{Batch, Batches, Loader, LoaderConfig, OnBadImage, Skipped};
+pub use loader::{Batches, Loader, LoaderConfig, OnBadImage};
 pub use manifest::{Format, Manifest, Split};
 pub use mix::{Mix, MixChoice, Mixed};
 pub use opened::{

@@ -8,14 +8,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use burn_dataset::Dataset;
 use serde::{Deserialize, Serialize};
 
-use crate::random::{self, Purpose};
-use crate::sample::unit;
-use crate::{
-    Error, Image, Mix, Mixed, Normalization, Pipeline, Pixels, Result, Sample, Size, Source,
-};
+use crate::assembly::{Assembly, Order, Share};
+use crate::dataset::first_size;
+use crate::{Batch, Error, Mix, Pipeline, Result, Size, Source};
 
 /// How a loader goes through its dataset.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +25,10 @@ pub struct LoaderConfig {
     pub shuffle: bool,
     /// Whether the last batch of an epoch is left out where it would be short.
     pub drop_last: bool,
+    /// In how many parts, one after the other, a batch is trained on; 1 is all at once.
+    pub micro_batches: usize,
+    /// What of each part is loaded.
+    pub share: Share,
     /// How often an image is in a batch, each time augmented in another way; an epoch is as long as ever, and sees as many
     /// fewer images (Hoffer et al. 2019, arXiv:1901.09335; timm's `RepeatAugSampler`). 1 is once.
     pub repeats: usize,
@@ -59,52 +60,6 @@ impl OnBadImage {
     }
 }
 
-/// An image that its batch lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// Its place in the dataset.
-    pub index: usize,
-    /// Why, with the name of its file.
-    pub reason: String,
-}
-
-/// Images for one step, with their labels.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
-    /// The epoch, counted from 0.
-    pub epoch: u64,
-    /// The batch's number in its epoch, counted from 0.
-    pub index: u64,
-    /// The images' places in the dataset.
-    pub indices: Vec<usize>,
-    /// Their pixels, shape `[images, channels, height, width]`; see [`Batch::values`].
-    pub images: Pixels,
-    /// What the pixels are still to be normalised by, if they are bytes.
-    pub normalization: Option<Arc<Normalization>>,
-    /// The size of each image.
-    pub size: Size,
-    /// Their classes.
-    pub labels: Vec<usize>,
-    /// What is mixed into the images, if anything is.
-    pub mixed: Option<Mixed>,
-    /// What would be in the batch, but cannot be read.
-    pub skipped: Vec<Skipped>,
-}
-
-impl Batch {
-    /// The images as the network gets them, shape `[images, channels, height, width]`.
-    ///
-    /// A batch is of bytes where its pipeline ends with them or with their normalisation, and nothing is mixed: so it
-    /// takes a quarter of the memory, in the queue and on the way to a device, which may then normalise by itself.
-    pub fn values(&self) -> Vec<f32> {
-        match (&self.images, &self.normalization) {
-            (Pixels::F32(values), _) => values.clone(),
-            (Pixels::U8(bytes), Some(normalization)) => normalization.values(bytes, self.size),
-            (Pixels::U8(bytes), None) => bytes.iter().copied().map(unit).collect(),
-        }
-    }
-}
-
 /// Batches of a dataset.
 #[derive(Clone)]
 pub struct Loader {
@@ -116,8 +71,8 @@ pub struct Loader {
 impl Loader {
     /// A loader for training.
     ///
-    /// Fails where the dataset is empty, its first image cannot be read, the pipeline does not fit its images, or a batch
-    /// is of no images or of more than there are.
+    /// Fails where the dataset is empty, its first image cannot be read, the pipeline does not fit its images, a batch
+    /// is of no images or of more than there are, or a part of one is of fewer images than there are processes.
     pub fn new(source: Source, pipeline: Pipeline, config: LoaderConfig) -> Result<Self> {
         if config.batch > source.len() && !source.is_empty() {
             return Err(Error::BatchTooLarge {
@@ -143,6 +98,8 @@ impl Loader {
             seed: 0,
             shuffle: false,
             drop_last: false,
+            micro_batches: 1,
+            share: Share::WHOLE,
             repeats: 1,
             mix: Vec::new(),
             on_bad_image,
@@ -163,7 +120,7 @@ impl Loader {
         let input = first_size(&source, config.on_bad_image)?;
         let output = pipeline.output_size(input)?;
         let (pipeline, normalization) = pipeline.split_normalization();
-        Ok(Self {
+        let loader = Self {
             workers: config.workers,
             queue: config.queue,
             assembly: Arc::new(Assembly {
@@ -176,11 +133,15 @@ impl Loader {
                 seed: config.seed,
                 shuffle: config.shuffle,
                 drop_last: config.drop_last,
+                micro_batches: config.micro_batches,
+                share: config.share,
                 repeats: config.repeats,
                 mix: config.mix,
                 on_bad_image: config.on_bad_image,
             }),
-        })
+        };
+        loader.assembly.check_share()?;
+        Ok(loader)
     }
 
     /// The size of the images in a batch.
@@ -208,197 +169,13 @@ impl Loader {
         let assembly = Arc::new(Assembly {
             shuffle: false,
             drop_last: false,
+            micro_batches: 1,
             repeats: 1,
             mix: Vec::new(),
             ..(*self.assembly).clone()
         });
         let end = assembly.batches_per_epoch();
         Batches::start(self, assembly, 0, end)
-    }
-}
-
-/// Everything that a batch is a function of, but for its number.
-#[derive(Clone)]
-struct Assembly {
-    source: Source,
-    images: usize,
-    /// But for the normalisation at its end.
-    pipeline: Pipeline,
-    normalization: Option<Arc<Normalization>>,
-    output: Size,
-    batch: usize,
-    seed: u64,
-    shuffle: bool,
-    drop_last: bool,
-    repeats: usize,
-    mix: Vec<Mix>,
-    on_bad_image: OnBadImage,
-}
-
-impl Assembly {
-    fn batches_per_epoch(&self) -> u64 {
-        let batches = match self.drop_last {
-            true => self.images / self.batch,
-            false => self.images.div_ceil(self.batch),
-        };
-        batches as u64
-    }
-
-    /// Batch `number`, counted since the first epoch's beginning.
-    fn batch(&self, number: u64, order: &mut Order) -> Result<Batch> {
-        let epoch = number / self.batches_per_epoch();
-        let index = number % self.batches_per_epoch();
-        let start = index as usize * self.batch;
-        let end = (start + self.batch).min(self.images);
-        let order = self.shuffle.then(|| order.of(self, epoch));
-
-        let mut indices = Vec::with_capacity(end - start);
-        let mut images = Vec::with_capacity(end - start);
-        let mut labels = Vec::with_capacity(end - start);
-        let mut skipped = Vec::new();
-        for position in start..end {
-            let (visited, repeat) = (position / self.repeats, position % self.repeats);
-            let place = order.map_or(visited, |order| order[visited]);
-            match self.image(epoch, place, repeat) {
-                Ok((image, label)) => {
-                    indices.push(place);
-                    images.push(image);
-                    labels.push(label);
-                }
-                Err(error) if self.on_bad_image.skips(&error) => {
-                    skipped.push(Skipped {
-                        index: place,
-                        reason: error.to_string(),
-                    });
-                }
-                Err(error) => return Err(at(place, error)),
-            }
-        }
-        if labels.is_empty() {
-            let place = format!("batch {index} of epoch {epoch}, both counted from 0");
-            return Err(Error::NoImages { place });
-        }
-        let bytes = match self.mix.is_empty() {
-            true => joined_bytes(&images),
-            false => None,
-        };
-        let (images, normalization, mixed) = match bytes {
-            Some(bytes) => (Pixels::U8(bytes), self.normalization.clone(), None),
-            None => {
-                let mut values = self.values(images)?;
-                let mixed = self.mix(&mut values, &labels, epoch, index);
-                (Pixels::F32(values), None, mixed)
-            }
-        };
-        Ok(Batch {
-            epoch,
-            index,
-            indices,
-            images,
-            normalization,
-            size: self.output,
-            labels,
-            mixed,
-            skipped,
-        })
-    }
-
-    /// The images as the network gets them.
-    fn values(&self, images: Vec<Image>) -> Result<Vec<f32>> {
-        let mut values = Vec::with_capacity(images.len() * self.output.values());
-        for image in images {
-            let normalized = match &self.normalization {
-                Some(normalization) => normalization.apply(image)?,
-                None => image,
-            };
-            values.extend(normalized.into_f32());
-        }
-        Ok(values)
-    }
-
-    /// Mixes the images of a batch, where they are to be mixed.
-    fn mix(&self, images: &mut [f32], labels: &[usize], epoch: u64, index: u64) -> Option<Mixed> {
-        if self.mix.is_empty() {
-            return None;
-        }
-        let mut rng = random::stream(self.seed, Purpose::Mix, epoch, index);
-        let share = Mix::choose(&self.mix, self.output, &mut rng).apply(images, self.output);
-        let mut labels = labels.to_vec();
-        labels.rotate_right(1);
-        Some(Mixed { labels, share })
-    }
-
-    /// The image at `place`, as epoch `epoch` sees it the time after `repeat` others, and its label.
-    fn image(&self, epoch: u64, place: usize, repeat: usize) -> Result<(Image, usize)> {
-        let Sample { image, label } = self.source.get(place)?;
-        let key = (repeat * self.images + place) as u64;
-        let mut rng = random::stream(self.seed, Purpose::Augment, epoch, key);
-        let image = self.pipeline.apply(image, &mut rng)?;
-        match image.size == self.output {
-            true => Ok((image, label)),
-            false => Err(Error::SampleSize {
-                expected: self.output,
-                found: image.size,
-            }),
-        }
-    }
-}
-
-/// The bytes of all images, where all have bytes.
-fn joined_bytes(images: &[Image]) -> Option<Vec<u8>> {
-    let bytes = images.iter().map(|image| match &image.pixels {
-        Pixels::U8(bytes) => Some(bytes.as_slice()),
-        Pixels::F32(_) => None,
-    });
-    let bytes: Vec<&[u8]> = bytes.collect::<Option<_>>()?;
-    Some(bytes.concat())
-}
-
-/// Of the first image whose header can be read.
-pub(crate) fn first_size(
-    source: &dyn Dataset<Sample, Error>,
-    on_bad_image: OnBadImage,
-) -> Result<Size> {
-    if source.is_empty() {
-        return Err(Error::NoImages {
-            place: "the dataset".into(),
-        });
-    }
-    let mut images = (0..source.len()).map(|index| (index, source.get(index)));
-    images
-        .find_map(|(index, sample)| match sample {
-            Ok(sample) => Some(Ok(sample.image.size())),
-            Err(error) if on_bad_image.skips(&error) => None,
-            Err(error) => Some(Err(at(index, error))),
-        })
-        .unwrap_or_else(|| {
-            Err(Error::NoImages {
-                place: "the dataset that can be read".into(),
-            })
-        })
-}
-
-fn at(index: usize, error: Error) -> Error {
-    Error::Sample {
-        index,
-        source: Box::new(error),
-    }
-}
-
-/// The order of the epoch that was asked for last.
-#[derive(Default)]
-struct Order {
-    epoch: Option<u64>,
-    places: Vec<usize>,
-}
-
-impl Order {
-    fn of(&mut self, assembly: &Assembly, epoch: u64) -> &[usize] {
-        if self.epoch != Some(epoch) {
-            self.places = random::permutation(assembly.seed, epoch, assembly.images);
-            self.epoch = Some(epoch);
-        }
-        &self.places
     }
 }
 
@@ -521,7 +298,8 @@ fn work(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fill, InMemory, Transform};
+    use crate::random::{self, Purpose};
+    use crate::{Dataset, Fill, InMemory, Mixed, Pixels, Sample, Skipped, Transform};
 
     const IMAGES: usize = 10;
 
@@ -550,6 +328,8 @@ mod tests {
             seed: 7,
             shuffle: true,
             drop_last: false,
+            micro_batches: 1,
+            share: Share::WHOLE,
             repeats: 1,
             mix: Vec::new(),
             on_bad_image: OnBadImage::Stop,
@@ -731,6 +511,83 @@ mod tests {
             let expected: Vec<f32> = (0..16).map(|v| v as f32 / 255.0).collect();
             assert_eq!(batches[0].values(), expected);
         }
+    }
+
+    /// What processes have of a batch, part by part and process by process, is the batch of one process, mixed with the same
+    /// neighbours, whatever cannot be read.
+    #[test]
+    fn shares_make_up_the_batch() {
+        let mixes = [
+            vec![],
+            vec![Mix::Mixup { alpha: 1.0 }],
+            vec![Mix::Cutmix { alpha: 1.0 }],
+        ];
+        for (mix, micro_batches, repeats) in mixes.into_iter().flat_map(|mix| {
+            [(1, 1), (2, 1), (2, 3)].map(|(parts, repeats)| (mix.clone(), parts, repeats))
+        }) {
+            let config = |process, processes| LoaderConfig {
+                batch: 9,
+                drop_last: true,
+                micro_batches,
+                share: Share { process, processes },
+                repeats,
+                mix: mix.clone(),
+                on_bad_image: OnBadImage::Skip,
+                ..config(0)
+            };
+            let batches = |process, processes| {
+                let config = config(process, processes);
+                take(
+                    &Loader::new(Arc::new(Damaged), augmented(), config).unwrap(),
+                    0,
+                    3,
+                )
+            };
+            let whole = batches(0, 1);
+            let shares: Vec<Vec<Batch>> = (0..2).map(|process| batches(process, 2)).collect();
+            for (number, whole) in whole.iter().enumerate() {
+                let of_parts = (0..micro_batches).flat_map(|part| {
+                    let share = |batches: &Vec<Batch>| {
+                        let batch = &batches[number];
+                        batch.part(batch.parts[part].clone())
+                    };
+                    shares.iter().map(share).collect::<Vec<Batch>>()
+                });
+                let of_parts: Vec<Batch> = of_parts.collect();
+                let values: Vec<f32> = of_parts.iter().flat_map(Batch::values).collect();
+                assert_eq!(values, whole.values());
+                let labels: Vec<usize> = of_parts.iter().flat_map(|p| p.labels.clone()).collect();
+                assert_eq!(labels, whole.labels);
+                let mixed = of_parts.iter().filter_map(|part| part.mixed.clone());
+                let others: Vec<usize> = mixed.flat_map(|mixed| mixed.labels).collect();
+                assert_eq!(
+                    others,
+                    whole.mixed.as_ref().map_or(vec![], |m| m.labels.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn parts_with_fewer_images_than_processes_are_refused() {
+        let build = |batch, micro_batches, drop_last| {
+            let config = LoaderConfig {
+                batch,
+                drop_last,
+                micro_batches,
+                share: Share {
+                    process: 0,
+                    processes: 3,
+                },
+                ..config(0)
+            };
+            Loader::new(ten_images(), augmented(), config).err()
+        };
+        let refused = |error| matches!(error, Some(Error::FewerThanProcesses { images: 1, .. }));
+        assert!(refused(build(9, 1, false)), "the last batch has one image");
+        assert!(build(9, 1, true).is_none());
+        assert!(refused(build(3, 2, true)), "the second part has one image");
+        assert!(build(6, 2, true).is_none());
     }
 
     /// The threads hold the dataset: once they have ended, nobody else does.

@@ -3,7 +3,7 @@
 use burn_dataset::Dataset;
 use serde::{Deserialize, Serialize};
 
-use crate::loader::first_size;
+use crate::dataset::first_size;
 use crate::{Error, OnBadImage, Result, Sample, Size};
 
 /// Statistics of a training set.

@@ -4,7 +4,7 @@ use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::Tensor;
 
 use crate::ops::{CnnOps, Optional};
-use crate::{Activation, activate, profile};
+use crate::{Activation, SharedBatch, activate, profile};
 
 /// What batch normalisation gives in training.
 #[derive(Clone, Debug)]
@@ -42,7 +42,8 @@ impl Finish {
     }
 }
 
-/// Normalises each channel by the statistics of the batch itself.
+/// Normalises each channel by the statistics of the batch itself; within [`SharedBatch::synchronized`], of all processes' shares
+/// of it.
 ///
 /// The output is `weight · (x - mean) / sqrt(variance + epsilon) + bias` with the batch's *biased*
 /// variance (section 3.1), with what `finish` asks for.
@@ -69,6 +70,8 @@ pub fn batch_norm_train(
         "of no pixels, there are no statistics"
     );
     let (finish, rest) = finish.split();
+    let shared = SharedBatch::current();
+    let all = shared.as_ref().map_or(n, SharedBatch::whole);
     let forward = || {
         Dispatch::batch_norm_forward(
             images.into_dispatch(),
@@ -77,6 +80,7 @@ pub fn batch_norm_train(
             residual_of(finish.residual),
             epsilon,
             finish.activation,
+            shared,
         )
     };
     let (output, mean, biased) = profile::operation("batch_norm", forward, |(output, ..)| {
@@ -85,7 +89,7 @@ pub fn batch_norm_train(
     BatchNormTrain {
         output: activate(Tensor::from_dispatch(output), rest),
         mean: Tensor::from_dispatch(mean).detach(),
-        variance: unbiased(Tensor::from_dispatch(biased).detach(), n * height * width),
+        variance: unbiased(Tensor::from_dispatch(biased).detach(), all * height * width),
     }
 }
 

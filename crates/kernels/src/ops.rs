@@ -17,7 +17,7 @@ use crate::autodiff::Dispatched;
 use crate::gradient_checkpoint::Recomputation;
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions, SgdOptions, portable,
+    Pool2dOptions, SgdOptions, SharedBatch, portable,
 };
 
 /// The operations of a convolutional network that Kiln computes itself.
@@ -53,7 +53,8 @@ pub trait CnnOps: Backend {
     }
 
     /// Batch normalisation by the batch's statistics, plus the residual, activated: the output, the
-    /// mean and the biased variance. With [`Activation::Silu`] there is no residual.
+    /// mean and the biased variance, of all processes' images where the batch is shared. With [`Activation::Silu`] there is
+    /// no residual.
     fn batch_norm_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -61,8 +62,11 @@ pub trait CnnOps: Backend {
         #[extension_type] residual: Optional<Self>,
         epsilon: f64,
         activation: Activation,
+        shared: Option<SharedBatch>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        portable::batch_norm_forward::<Self>(images, weight, bias, residual, epsilon, activation)
+        portable::batch_norm_forward::<Self>(
+            images, weight, bias, residual, epsilon, activation, shared,
+        )
     }
 
     /// `scale · images + shift` by channel, plus the residual, activated.
@@ -422,6 +426,8 @@ pub struct Normalization<B: Backend> {
     pub activated: Activated<B>,
     /// Whether something was added.
     pub has_residual: bool,
+    /// The batch, where other processes have images of it, too.
+    pub shared: Option<SharedBatch>,
 }
 
 /// An activation, with what its gradient needs to know.

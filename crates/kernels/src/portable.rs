@@ -2,7 +2,7 @@
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{IndexingUpdateOp, IntDType, Shape, Slice};
+use burn::tensor::{IndexingUpdateOp, IntDType, Shape, Slice, TensorData, read_sync};
 
 use crate::ops::{
     Activated, BatchNormGradients, Deformed, DeformedGradients, MaxPooled, Normalization, Optional,
@@ -10,7 +10,7 @@ use crate::ops::{
 };
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions, SgdOptions,
+    Pool2dOptions, SgdOptions, SharedBatch,
 };
 
 pub(crate) fn conv2d_forward<B: Backend>(
@@ -87,10 +87,38 @@ pub(crate) fn batch_norm_forward<B: Backend>(
     residual: Optional<B>,
     epsilon: f64,
     activation: Activation,
+    shared: Option<SharedBatch>,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let normalized = B::batch_norm_train(images, weight, bias, epsilon);
-    let output = finish::<B>(normalized.output, residual, activation);
-    (output, normalized.mean, normalized.variance)
+    let Some(batch) = shared else {
+        let normalized = B::batch_norm_train(images, weight, bias, epsilon);
+        let output = finish::<B>(normalized.output, residual, activation);
+        return (output, normalized.mean, normalized.variance);
+    };
+    let own = B::batch_norm_train(images.clone(), weight.clone(), bias.clone(), epsilon);
+    let whole = batch.statistics(&[own.mean, own.variance].map(numbers::<B>));
+    let [mean, variance] = whole.map(|values| tensor_like::<B>(values, &weight));
+    let scale = B::float_mul(weight, inverse_deviation::<B>(variance.clone(), epsilon));
+    let shift = B::float_sub(bias, B::float_mul(mean.clone(), scale.clone()));
+    let output = affine_forward::<B>(images, scale, shift, residual, activation);
+    (output, mean, variance)
+}
+
+/// `1 / sqrt(variance + epsilon)`.
+fn inverse_deviation<B: Backend>(variance: FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
+    B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())))
+}
+
+/// The values of a tensor, on the host.
+fn numbers<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {
+    let values = read_sync(B::float_into_data(tensor)).expect("a device that computes can be read");
+    values.iter().collect()
+}
+
+/// Values for channels, as another tensor has its own.
+fn tensor_like<B: Backend>(values: Vec<f64>, other: &FloatTensor<B>) -> FloatTensor<B> {
+    let count = values.len();
+    let values = TensorData::new(values, [count]).convert_dtype(other.dtype());
+    B::float_from_data(values, &other.device())
 }
 
 pub(crate) fn affine_forward<B: Backend>(
@@ -280,20 +308,26 @@ pub(crate) fn batch_norm_gradients<B: Backend>(
     normalization: Normalization<B>,
     output_gradient: FloatTensor<B>,
 ) -> BatchNormGradients<B> {
-    let gradient = match normalization.activated {
+    let gradient = match normalization.activated.clone() {
         Activated::Identity => output_gradient,
         Activated::Relu(output) => B::relu_backward(output, output_gradient),
         Activated::Silu => {
-            let variance =
-                B::float_add_scalar(normalization.variance.clone(), normalization.epsilon.into());
-            let scale = B::float_div(normalization.weight.clone(), B::float_sqrt(variance));
+            let inverse =
+                inverse_deviation::<B>(normalization.variance.clone(), normalization.epsilon);
+            let scale = B::float_mul(normalization.weight.clone(), inverse);
             let centre = B::float_mul(normalization.mean.clone(), scale.clone());
-            let shift = B::float_sub(normalization.bias, centre);
+            let shift = B::float_sub(normalization.bias.clone(), centre);
             let sums = affine::<B>(normalization.images.clone(), scale, shift);
             activation_gradient::<B>(sums, output_gradient, Activation::Silu)
         }
     };
     let residual = normalization.has_residual.then(|| gradient.clone());
+    if let Some(batch) = normalization.shared.clone() {
+        return BatchNormGradients {
+            residual,
+            ..shared_gradients(normalization, gradient, &batch)
+        };
+    }
     let gradients = B::batch_norm_train_backward(
         normalization.images,
         normalization.weight,
@@ -308,6 +342,49 @@ pub(crate) fn batch_norm_gradients<B: Backend>(
         bias: gradients.beta_grad,
         residual,
     }
+}
+
+/// The gradients of a normalisation by the statistics of more images than these, from that by its output.
+fn shared_gradients<B: Backend>(
+    normalization: Normalization<B>,
+    gradient: FloatTensor<B>,
+    batch: &SharedBatch,
+) -> BatchNormGradients<B> {
+    let Normalization {
+        images,
+        weight,
+        mean,
+        variance,
+        epsilon,
+        ..
+    } = normalization;
+    let [_, _, height, width] = images.shape().dims();
+    let distances = B::float_sub(images, per_channel::<B>(mean));
+    let sums = channel_sums::<B>(gradient.clone());
+    let products = channel_sums::<B>(B::float_mul(gradient.clone(), distances.clone()));
+    let whole = batch.sums(&[sums.clone(), products.clone()].map(numbers::<B>));
+    let count = (batch.whole() * height * width) as f64;
+    let [sum_mean, product_mean] = whole.map(|values| {
+        let means = values.into_iter().map(|sum| sum / count).collect();
+        tensor_like::<B>(means, &weight)
+    });
+    let inverse = inverse_deviation::<B>(variance, epsilon);
+    let slope = B::float_mul(product_mean, B::float_mul(inverse.clone(), inverse.clone()));
+    let along = affine::<B>(distances, slope, sum_mean);
+    let scale = per_channel::<B>(B::float_mul(weight, inverse.clone()));
+    BatchNormGradients {
+        images: B::float_mul(B::float_sub(gradient, along), scale),
+        weight: B::float_mul(products, inverse),
+        bias: sums,
+        residual: None,
+    }
+}
+
+fn channel_sums<B: Backend>(images: FloatTensor<B>) -> FloatTensor<B> {
+    let channels = images.shape()[1];
+    let by_pixel = B::float_sum_dim(B::float_sum_dim(images, 3), 2);
+    let sums = B::float_sum_dim(by_pixel, 0);
+    B::float_reshape(sums, Shape::from([channels]))
 }
 
 pub(crate) fn add_images<B: Backend>(
@@ -468,10 +545,8 @@ pub(crate) fn add_bias_gradients<B: Backend>(
         Some(output) => B::relu_backward(output, output_gradient),
         None => output_gradient,
     };
-    let channels = gradient.shape()[1];
-    let by_pixel = B::float_sum_dim(B::float_sum_dim(gradient.clone(), 3), 2);
-    let sums = B::float_sum_dim(by_pixel, 0);
-    (gradient, B::float_reshape(sums, Shape::from([channels])))
+    let sums = channel_sums::<B>(gradient.clone());
+    (gradient, sums)
 }
 
 pub(crate) fn sgd_update<B: Backend>(

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use data::{Batch, Loader, Mixed, Skipped, Source};
+use data::{Batch, Loader, Skipped, Source};
 use models::routes::Sampling;
 use models::{Model, gradient_checkpointing, noise, parameters};
 
@@ -159,7 +159,8 @@ impl Trainer<'_> {
         let device = self.device.clone().autodiff();
         let mut gradients = Gradients::new();
         let mut told: Option<Update> = None;
-        for (index, part) in (0..).zip(micro_batches(batch, self.plan.accumulate)) {
+        for (index, part) in (0..).zip(&batch.parts) {
+            let part = batch.part(part.clone());
             let share = part.labels.len() as f64 / batch.labels.len() as f64;
             let targets = Targets::of(&part, &device);
             noise::start(self.plan.seed, self.state.step, index);
@@ -399,36 +400,6 @@ impl Trainer<'_> {
         self.record.add(&event).map_err(unwritable)?;
         Ok(Ending::Finished)
     }
-}
-
-/// What is trained on at a time: the batch in `count` parts, the last one shorter where it must be.
-fn micro_batches(batch: &Batch, count: usize) -> Vec<Batch> {
-    if count == 1 {
-        return vec![batch.clone()];
-    }
-    let images = batch.labels.len();
-    let part = images.div_ceil(count);
-    let values = batch.size.values();
-    (0..images)
-        .step_by(part)
-        .map(|start| {
-            let range = start..(start + part).min(images);
-            Batch {
-                epoch: batch.epoch,
-                index: batch.index,
-                indices: batch.indices[range.clone()].to_vec(),
-                images: (batch.images).part(range.start * values..range.end * values),
-                normalization: batch.normalization.clone(),
-                size: batch.size,
-                labels: batch.labels[range.clone()].to_vec(),
-                mixed: batch.mixed.as_ref().map(|mixed| Mixed {
-                    labels: mixed.labels[range.clone()].to_vec(),
-                    share: mixed.share,
-                }),
-                skipped: Vec::new(),
-            }
-        })
-        .collect()
 }
 
 fn unreadable(error: data::Error) -> Error {

@@ -81,6 +81,7 @@ mod tests {
             size,
             labels: vec![0; images],
             mixed: None,
+            parts: Vec::new(),
             skipped: Vec::new(),
         }
     }

@@ -17,7 +17,7 @@ use crate::ops::{Activated, CnnGradients, CnnOps, Optional};
 use crate::profile;
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions, SgdOptions,
+    Pool2dOptions, SgdOptions, SharedBatch,
 };
 
 thread_local! {
@@ -206,6 +206,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
         residual: Optional<Self>,
         epsilon: f64,
         activation: Activation,
+        shared: Option<SharedBatch>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         // The two differ in the number of their parents, which is part of a type.
         macro_rules! normalize {
@@ -228,6 +229,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                             $residual,
                             epsilon,
                             activation,
+                            shared.clone(),
                         );
                         let state = BatchNormState {
                             ids,
@@ -239,6 +241,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                                 Activation::Relu => Activated::Relu(output.clone()),
                                 Activation::Silu => Activated::Silu,
                             },
+                            shared,
                         };
                         (prep.finish(state, output), mean, variance)
                     }
@@ -250,6 +253,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                             $residual,
                             epsilon,
                             activation,
+                            shared,
                         );
                         (prep.finish(output), mean, variance)
                     }

@@ -10,8 +10,8 @@ use burn::backend::autodiff::{
 use burn::backend::tensor::FloatTensor;
 
 use super::is_second;
-use crate::LocalResponseNorm;
 use crate::ops::{Activated, CnnGradients, CnnOps, Normalization};
+use crate::{LocalResponseNorm, SharedBatch};
 
 #[derive(Clone, Debug)]
 pub(super) struct BatchNormState<B: Backend> {
@@ -21,6 +21,7 @@ pub(super) struct BatchNormState<B: Backend> {
     pub variance: FloatTensor<B>,
     pub epsilon: f64,
     pub activated: Activated<B>,
+    pub shared: Option<SharedBatch>,
 }
 
 impl<B: Backend> BatchNormState<B> {
@@ -39,6 +40,7 @@ impl<B: Backend> BatchNormState<B> {
             epsilon: self.epsilon,
             activated: self.activated,
             has_residual,
+            shared: self.shared,
         }
     }
 }

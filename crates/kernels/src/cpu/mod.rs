@@ -52,7 +52,7 @@ use crate::ops::{
 };
 use crate::{
     Activation, Conv2dOptions, DeformConv2dOptions, IdentityShortcut, LocalResponseNorm,
-    Pool2dOptions, SgdOptions, portable,
+    Pool2dOptions, SgdOptions, SharedBatch, portable,
 };
 
 impl CnnOps for Flex {
@@ -95,15 +95,16 @@ impl CnnOps for Flex {
         residual: Optional<Self>,
         epsilon: f64,
         activation: Activation,
+        shared: Option<SharedBatch>,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         if !are_f32([&images, &weight, &bias]) {
             return portable::batch_norm_forward::<Self>(
-                images, weight, bias, residual, epsilon, activation,
+                images, weight, bias, residual, epsilon, activation, shared,
             );
         }
         let images = Images::of(images);
         let (weight, bias) = (contiguous(weight), contiguous(bias));
-        let statistics = norm::statistics(&images);
+        let statistics = norm::statistics(&images).over(shared.as_ref());
         let affine = Affine::new(&statistics, weight.storage(), bias.storage(), epsilon);
         let residual = residual.into_option().map(Images::of);
         let output = affine.apply(&images, residual.as_ref(), activation);
@@ -380,6 +381,7 @@ impl CnnGradients for Flex {
                 _ => norm::Activated::Identity,
             },
             has_residual: normalization.has_residual,
+            shared: normalization.shared.as_ref(),
         }
         .gradients(&gradient);
         BatchNormGradients {

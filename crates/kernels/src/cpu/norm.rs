@@ -9,7 +9,7 @@ use super::activation::{Activate, Identity, Relu, Silu, mask, passed, silu_slope
 use super::buffer::Buffer;
 use super::dispatch::vectorized;
 use super::layout::Images;
-use crate::Activation;
+use crate::{Activation, SharedBatch};
 
 /// Values of a row, at least: sums of few channels would wait for each other.
 const ROW: usize = 128;
@@ -69,6 +69,18 @@ fn sums<'a>(
 pub(crate) struct Statistics {
     pub mean: Vec<f32>,
     pub variance: Vec<f32>,
+}
+
+impl Statistics {
+    /// Those of all of a batch, from those of this process's share of it.
+    pub fn over(self, shared: Option<&SharedBatch>) -> Self {
+        let Some(batch) = shared else { return self };
+        let widened = |values: Vec<f32>| values.into_iter().map(f64::from).collect();
+        let narrowed = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
+        let whole = batch.statistics(&[self.mean, self.variance].map(widened));
+        let [mean, variance] = whole.map(narrowed);
+        Self { mean, variance }
+    }
 }
 
 /// The statistics of all pixels.
@@ -292,6 +304,8 @@ pub(crate) struct Normalized<'a> {
     pub activated: Activated<'a>,
     /// Whether something was added; not before [`Activated::Silu`].
     pub has_residual: bool,
+    /// The batch, where other processes have images of it, too.
+    pub shared: Option<&'a SharedBatch>,
 }
 
 impl Normalized<'_> {
@@ -317,7 +331,7 @@ impl Normalized<'_> {
             scales: row_of(&affine.scale),
             shifts: row_of(&affine.shift),
         };
-        let [sums, products] = sums(
+        let own = sums(
             channels,
             images.len(),
             #[inline(always)]
@@ -327,7 +341,11 @@ impl Normalized<'_> {
                 rows.add_gradients::<A>(&images[range], gradient, output, sums, products);
             },
         );
-        let count = (self.images.shape.n * self.images.shape.pixels()) as f64;
+        let (n, [sums, products]) = match self.shared {
+            Some(batch) => (batch.whole(), &batch.sums(&own)),
+            None => (self.images.shape.n, &own),
+        };
+        let count = (n * self.images.shape.pixels()) as f64;
         let mut factors: [Vec<f32>; 3] = std::array::from_fn(|_| Vec::with_capacity(channels));
         let mut weight = Vec::with_capacity(channels);
         for channel in 0..channels {
@@ -336,7 +354,7 @@ impl Normalized<'_> {
                 self.epsilon,
             ));
             let scale = f64::from(self.weight[channel]) * inverse;
-            weight.push((products[channel] * inverse) as f32);
+            weight.push((own[1][channel] * inverse) as f32);
             factors[0].push(scale as f32);
             factors[1].push((-scale * inverse * inverse * products[channel] / count) as f32);
             factors[2].push((-scale * sums[channel] / count) as f32);
@@ -346,7 +364,7 @@ impl Normalized<'_> {
         Gradients {
             images: of_images,
             weight,
-            bias: sums.into_iter().map(|sum| sum as f32).collect(),
+            bias: own[0].iter().map(|sum| *sum as f32).collect(),
             residual,
         }
     }

@@ -1,7 +1,13 @@
 //! Batch normalisation.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use kernels::{Activation, Finish, batch_norm, batch_norm_train};
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use kernels::{
+    Activation, Communicator, Finish, SharedBatch, batch_norm, batch_norm_train, communicator,
+};
 
 use crate::support::{Reference, assert_close};
 
@@ -208,6 +214,103 @@ fn check_finish(activation: Activation, adds: bool, activate: fn(Tensor<4>) -> T
     for (fused, apart) in run(true).into_iter().zip(run(false)) {
         let apart: Vec<f64> = apart.iter::<f64>().collect();
         assert_close("fused", fused, &apart);
+    }
+}
+
+/// What a normalisation, rectified with its residual, makes of images, and of a gradient by its output.
+struct Normalized {
+    /// Image by image: the output, and the gradient by the images.
+    of_images: [Vec<f64>; 2],
+    /// The mean, the unbiased variance.
+    statistics: [Vec<f64>; 2],
+    /// The gradients by the weight and the bias.
+    gradients: [Vec<f64>; 2],
+}
+
+impl Normalized {
+    fn of(images: &Reference, gradient: &Reference, precision: DType) -> Self {
+        let device = Device::flex().autodiff();
+        let channel =
+            |values: [f64; 4]| Tensor::<1>::from_data(values, (&device, precision)).require_grad();
+        let x = images.tensor_as(precision, &device).require_grad();
+        let (w, b) = (
+            channel([0.5, -1.0, 2.0, 1.5]),
+            channel([0.1, 0.2, -0.3, 0.0]),
+        );
+        let finish = Finish {
+            residual: Some(x.clone()),
+            activation: Activation::Relu,
+        };
+        let normalized = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON, finish);
+        let gradient = gradient.tensor_as(precision, &device);
+        let gradients = (normalized.output.clone() * gradient).sum().backward();
+        let of_images = [normalized.output.inner(), x.grad(&gradients).unwrap()];
+        Self {
+            of_images: of_images.map(|values| values.into_data().iter().collect()),
+            statistics: [normalized.mean, normalized.variance]
+                .map(|values| values.into_data().iter().collect()),
+            gradients: [w, b].map(|values| {
+                values
+                    .grad(&gradients)
+                    .unwrap()
+                    .into_data()
+                    .iter()
+                    .collect()
+            }),
+        }
+    }
+}
+
+/// Some of the images of a tensor.
+fn part(whole: &Reference, images: Range<usize>) -> Reference {
+    let [_, channels, height, width] = whole.shape;
+    let image = channels * height * width;
+    Reference {
+        shape: [images.len(), channels, height, width],
+        values: whole.values[images.start * image..images.end * image].to_vec(),
+    }
+}
+
+/// Three processes that have 1, 3 and 2 of six images normalise as one that has all of them.
+#[test]
+fn a_shared_batch_is_normalised_as_a_whole_one() {
+    let images = Reference::noise([6, 4, 5, 3], 10);
+    let gradient = Reference::noise(images.shape, 11);
+    // In double precision, the CPU computes with the portable bodies.
+    for precision in [DType::F32, DType::F64] {
+        let whole = Normalized::of(&images, &gradient, precision);
+        let shares = thread::scope(|scope| {
+            let process = |(communicator, own): (Arc<dyn Communicator>, Range<usize>)| {
+                let (images, gradient) = (part(&images, own.clone()), part(&gradient, own));
+                scope.spawn(move || {
+                    let batch = SharedBatch::new(communicator, vec![1, 3, 2]);
+                    batch.synchronized(|| Normalized::of(&images, &gradient, precision))
+                })
+            };
+            let processes = communicator::threads(3).into_iter().zip([0..1, 1..4, 4..6]);
+            let threads: Vec<_> = processes.map(process).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap());
+            joined.collect::<Vec<_>>()
+        });
+        let compare = |what: &str, found: Vec<f64>, expected: &[f64]| {
+            let shape = [found.len()];
+            assert_close(what, TensorData::new(found, shape), expected);
+        };
+        for (which, expected) in whole.of_images.iter().enumerate() {
+            let found = shares
+                .iter()
+                .flat_map(|share| share.of_images[which].clone());
+            compare("of the images", found.collect(), expected);
+        }
+        for (which, expected) in whole.statistics.iter().enumerate() {
+            for share in &shares {
+                compare("statistics", share.statistics[which].clone(), expected);
+            }
+        }
+        for (which, expected) in whole.gradients.iter().enumerate() {
+            let sum = |channel: usize| shares.iter().map(|s| s.gradients[which][channel]).sum();
+            compare("gradient", (0..4).map(sum).collect(), expected);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
-use data::{Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Size, Source, Subset};
+use data::{Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Share, Size, Source, Subset};
 use models::routes::Sampling;
 use models::{Architecture, Description, Init, Model};
 
@@ -334,6 +334,8 @@ pub fn training_loader(
         seed: plan.seed,
         shuffle: plan.shuffle,
         drop_last: plan.drop_last,
+        micro_batches: plan.accumulate,
+        share: Share::WHOLE,
         repeats: plan.augment.repeated_augmentation,
         mix: plan.augment.mix.iter().map(Mix::resolved).collect(),
         on_bad_image: plan.on_bad_image,
