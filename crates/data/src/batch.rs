@@ -4,11 +4,13 @@ use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::sample::unit;
 use crate::{Mixed, Normalization, Pixels, Size};
 
 /// An image that its batch lacks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// Its place in the dataset.
     pub index: usize,

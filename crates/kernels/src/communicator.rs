@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Debug;
 use std::mem;
+use std::process;
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 
 /// What one of several processes says to all of them, itself included, and hears from them.
@@ -29,6 +30,9 @@ pub trait Communicator: Debug + Send + Sync {
 
     /// Puts the sum over all processes in the place of each value; the same bits in every process.
     fn all_reduce(&self, values: &mut [f32]);
+
+    /// Ends all processes with this exit code, where this one cannot go on.
+    fn abort(&self, code: i32) -> !;
 }
 
 /// A batch whose images several processes have, each a share.
@@ -180,5 +184,9 @@ impl Communicator for Thread {
                 *sum += f32::from_ne_bytes(*value);
             }
         }
+    }
+
+    fn abort(&self, code: i32) -> ! {
+        process::exit(code)
     }
 }

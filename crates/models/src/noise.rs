@@ -5,19 +5,39 @@
 //! part and place in the network, so that a run can be resumed exactly; without it, the stream
 //! begins with a fixed key and goes on.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
+use kernels::SharedBatch;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::index;
 use rand::{Rng, SeedableRng};
 
 thread_local! {
     static STREAM: RefCell<ChaCha8Rng> = RefCell::new(stream(0, 0, 0));
+    static SHARE: Cell<Option<Share>> = const { Cell::new(None) };
+}
+
+/// Which images of a batch are this process's.
+#[derive(Clone, Copy)]
+struct Share {
+    before: usize,
+    own: usize,
+    after: usize,
 }
 
 /// Begins the stream of the forward pass of micro-batch `part` of `step` in a run with this seed.
 pub fn start(seed: u64, step: u64, part: u64) {
     STREAM.set(stream(seed, step, part));
+    SHARE.set(None);
+}
+
+/// The same in a process that has a share of the micro-batch: it draws what is drawn for its images in a process that has
+/// all of them.
+pub fn start_share(seed: u64, step: u64, part: u64, batch: &SharedBatch) {
+    start(seed, step, part);
+    let (before, own) = (batch.before(), batch.own());
+    let after = batch.whole() - before - own;
+    SHARE.set(Some(Share { before, own, after }));
 }
 
 /// Where a stream is.
@@ -47,16 +67,28 @@ fn stream(seed: u64, step: u64, part: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// `count` values, each 0 with `probability`, else `1 / (1 - probability)`: their mean is 1.
+/// `count` values, as many for each image, each 0 with `probability`, else `1 / (1 - probability)`: their mean is 1.
 pub(crate) fn mask(count: usize, probability: f64) -> Vec<f32> {
     let kept = (1.0 / (1.0 - probability)) as f32;
     // Of the 2^32 words, the lowest are dropped.
     let dropped = (probability * 2.0_f64.powi(32)) as u32;
+    let values_of = |images: fn(Share) -> usize| {
+        SHARE
+            .get()
+            .map_or(0, |share| images(share) * (count / share.own))
+    };
     STREAM.with_borrow_mut(|rng| {
-        (0..count)
+        skip(rng, values_of(|share| share.before));
+        let values = (0..count)
             .map(|_| if rng.next_u32() < dropped { 0.0 } else { kept })
-            .collect()
+            .collect();
+        skip(rng, values_of(|share| share.after));
+        values
     })
+}
+
+fn skip(rng: &mut ChaCha8Rng, words: usize) {
+    rng.set_word_pos(rng.get_word_pos() + words as u128);
 }
 
 /// `count` of the numbers below `length`, in no order.
@@ -66,6 +98,8 @@ pub(crate) fn some_of(length: usize, count: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use kernels::communicator;
+
     use super::*;
 
     #[test]
@@ -80,6 +114,31 @@ mod tests {
             assert_ne!(first, drawn(other.0, other.1, other.2), "{other:?}");
         }
         assert_eq!(first, drawn(1, 2, 3));
+    }
+
+    /// Two processes that have 2 and 3 of five images draw what one draws that has all; so do they the next time.
+    #[test]
+    fn a_share_draws_what_its_images_have_in_the_whole() {
+        let draw = |images: usize| [7, 1].map(|values| mask(images * values, 0.5));
+        start(1, 2, 3);
+        let whole = draw(5);
+        let shares = communicator::threads(2).into_iter().zip([2, 3]);
+        let shares: Vec<_> = shares
+            .map(|(communicator, own)| {
+                start_share(1, 2, 3, &SharedBatch::new(communicator, vec![2, 3]));
+                draw(own)
+            })
+            .collect();
+        for (time, whole) in whole.iter().enumerate() {
+            let joined = [shares[0][time].clone(), shares[1][time].clone()].concat();
+            assert_eq!(&joined, whole);
+        }
+        start(1, 2, 3);
+        assert_eq!(
+            draw(5),
+            whole,
+            "the next forward pass may be of a whole batch"
+        );
     }
 
     /// Within four standard deviations of the binomial distribution.

@@ -51,6 +51,14 @@ impl Outcome {
         sum / self.predictions.len() as f64
     }
 
+    /// The same of images that stand at `start` and after it in their split.
+    pub fn starting_at(mut self, start: usize) -> Self {
+        let predictions = self.predictions.iter_mut().map(|p| &mut p.index);
+        let skipped = self.skipped.iter_mut().map(|skipped| &mut skipped.index);
+        predictions.chain(skipped).for_each(|index| *index += start);
+        self
+    }
+
     /// Images of each true class (rows) by predicted class (columns).
     pub fn confusion(&self, classes: usize) -> Vec<Vec<u64>> {
         let mut matrix = vec![vec![0; classes]; classes];

@@ -28,6 +28,7 @@ mod optimizer;
 mod overrides;
 pub mod plan;
 pub mod preprocess;
+pub mod processes;
 pub mod progress;
 pub mod recipe;
 pub mod record;

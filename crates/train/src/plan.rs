@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Not;
 use std::path::{Path, PathBuf};
 
 use data::{JpegDecoder, OnBadImage, Size, Sizes};
@@ -95,6 +96,8 @@ pub struct Circumstances {
     pub workers: usize,
     /// Threads that compute.
     pub threads: usize,
+    /// Processes that share the batches.
+    pub processes: usize,
     /// The folder that the recipe's paths go from, where that is known.
     pub started_in: Option<PathBuf>,
     /// How the paper of the model's family draws its weights.
@@ -107,6 +110,10 @@ pub struct Circumstances {
 /// Everything that a run is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own, with its own meaning"
+)]
 pub struct Plan {
     /// The recipe's name.
     pub name: String,
@@ -116,6 +123,9 @@ pub struct Plan {
     pub workers: usize,
     /// Threads that compute.
     pub threads: usize,
+    /// Processes that share the batches.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub processes: usize,
     /// The folder that the recipe's paths go from, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_in: Option<PathBuf>,
@@ -129,6 +139,9 @@ pub struct Plan {
     pub batch: usize,
     /// Micro-batches a step.
     pub accumulate: usize,
+    /// Whether batch normalisation takes the statistics of all processes' images.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub sync_bn: bool,
     /// Whether the network's blocks are computed again in the backward pass.
     #[serde(default)]
     pub gradient_checkpointing: bool,
@@ -182,6 +195,14 @@ pub struct Plan {
     pub augment: Augment,
     /// What made the plan.
     pub provenance: Provenance,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(processes: &usize) -> bool {
+    *processes == 1
 }
 
 fn stops(on_bad_image: &OnBadImage) -> bool {
@@ -258,10 +279,12 @@ impl Provenance {
     }
 }
 
-/// Keys that may differ between a run and its resumption: they change no result.
+/// Keys that may differ between a run and its resumption: they change no result, but for the number of processes, which a
+/// resumed run tells of.
 const FREE: &[&str] = &[
     "workers",
     "threads",
+    "processes",
     "started_in",
     "log",
     "notes",
@@ -299,12 +322,14 @@ impl Plan {
             device: here.device.clone(),
             workers: here.workers,
             threads: here.threads,
+            processes: here.processes,
             started_in: here.started_in.clone(),
             seed: recipe.seed,
             steps,
             steps_per_epoch: epoch.steps(),
             batch: recipe.batch,
             accumulate: recipe.accumulate,
+            sync_bn: recipe.sync_bn,
             gradient_checkpointing: recipe.gradient_checkpointing,
             sampled_blocks: recipe.sampled_blocks,
             train_images,
@@ -423,6 +448,23 @@ impl Plan {
         let is_factor = |key: &str| factor.iter().any(|factor| is_within(key, factor));
         compare(&self.flat(), &other.flat(), |key| {
             !is_free(first_part(key)) && !is_factor(key)
+        })
+    }
+
+    /// What a resumed run tells where other processes go on with it.
+    pub fn processes_note(&self, resumed: &Plan) -> Option<String> {
+        let (before, now) = (self.processes, resumed.processes);
+        let statistics = match self.sync_bn {
+            true => "",
+            false => {
+                ", and batch normalisation takes the statistics of other shares of the batches"
+            }
+        };
+        (before != now).then(|| {
+            format!(
+                "the run goes on in {now} processes, and began in {before}: sums are rounded in another order{statistics}; \
+                 its bytes are not those of a run in {before}"
+            )
         })
     }
 

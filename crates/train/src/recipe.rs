@@ -38,6 +38,10 @@ use crate::suggest;
 /// An experiment as a TOML file says it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own, with its own meaning"
+)]
 pub struct Recipe {
     /// The network.
     pub model: Model,
@@ -69,6 +73,10 @@ pub struct Recipe {
     /// Micro-batches that a step's batch is cut into; their gradients are averaged. Divides `batch`.
     #[serde(default = "one", deserialize_with = "bounds::positive")]
     pub accumulate: usize,
+    /// Whether batch normalisation in training takes the statistics of the whole batch where several processes share it,
+    /// rather than each of its own images.
+    #[serde(default)]
+    pub sync_bn: bool,
     /// Whether a training step keeps only what goes into the network's blocks, and computes the rest again in the
     /// backward pass: less memory, more time.
     #[serde(default)]

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use data::{Batch, Loader, Skipped, Source};
+use data::{Batch, Loader, OnBadImage, Skipped, Source};
+use kernels::SharedBatch;
 use models::routes::Sampling;
 use models::{Model, gradient_checkpointing, noise, parameters};
 
@@ -23,6 +24,7 @@ use crate::loss::{self, Targets};
 use crate::network::{self, Card};
 use crate::optimizer::{self, Gradients};
 use crate::plan::Plan;
+use crate::processes::Processes;
 use crate::record::Record;
 use crate::report::{self, Evaluation};
 use crate::upload::images_of;
@@ -42,8 +44,10 @@ pub struct Split {
     pub name: &'static str,
     /// Its images as they are.
     pub source: Source,
-    /// Its images as the network sees them.
+    /// Its images as the network sees them; of several processes, the share of this one.
     pub loader: Loader,
+    /// The place of the first of these.
+    pub start: usize,
 }
 
 /// A run that is ready to go.
@@ -66,12 +70,16 @@ pub struct Trainer<'a> {
     pub state: State,
     /// The residual blocks that a forward pass goes through, where it is not all of them.
     pub sampling: Option<Sampling>,
-    /// Where events are told.
-    pub record: Record,
+    /// Where events are told; by the first process.
+    pub record: Option<Record>,
+    /// Those that train together.
+    pub processes: Processes,
     /// Set where the user wants the run to stop.
     pub interrupted: Arc<AtomicBool>,
     /// Images that could not be read and were told of, by split and place.
     pub skipped: BTreeSet<(&'static str, usize)>,
+    /// Whether some process was to stop when the last update was made.
+    pub stops_after: bool,
 }
 
 /// How a run ended.
@@ -88,6 +96,8 @@ struct Update {
     loss: Tensor<1>,
     /// How many of its images were classified right; of a mixed image, as the class with the larger share in its target.
     right: Tensor<1, Int>,
+    /// How many images it has.
+    images: usize,
 }
 
 /// A step whose update has not been looked at yet: that would wait for the device.
@@ -115,7 +125,8 @@ impl Trainer<'_> {
             let batch = batches.next().expect("training batches are endless");
             let batch = batch.map_err(unreadable)?;
             lap.waited(waiting);
-            self.tell_skipped(TRAIN, &batch.skipped)?;
+            let skipped = self.skipped_by_all(&batch);
+            self.tell_skipped(TRAIN, &skipped)?;
 
             let rate = self
                 .plan
@@ -127,10 +138,12 @@ impl Trainer<'_> {
                 images: batch.indices.clone(),
                 update,
             });
-            self.record.advance(self.state.step);
+            if let Some(record) = &mut self.record {
+                record.advance(self.state.step);
+            }
 
             let (logs, evaluates, saves) = self.due();
-            let stops = self.interrupted.load(Ordering::Relaxed) && !self.is_done();
+            let stops = self.is_to_stop() && !self.is_done();
             if logs || evaluates || saves || stops || self.is_cpu {
                 self.look_at(&mut pending, &mut lap)?;
                 if logs {
@@ -156,36 +169,44 @@ impl Trainer<'_> {
 
     /// One update of the weights.
     fn update(&mut self, batch: &Batch, rate: f64) -> Update {
-        let device = self.device.clone().autodiff();
+        let shared = self.processes.shared(batch);
+        let images = match &shared {
+            Some(parts) => parts.iter().map(SharedBatch::whole).sum(),
+            None => batch.labels.len(),
+        };
         let mut gradients = Gradients::new();
         let mut told: Option<Update> = None;
-        for (index, part) in (0..).zip(&batch.parts) {
+        for (index, part) in batch.parts.iter().enumerate() {
+            let shared = shared.as_ref().map(|parts| &parts[index]);
+            let of_all = shared.map_or(part.len(), SharedBatch::whole);
+            let share = of_all as f64 / images as f64;
             let part = batch.part(part.clone());
-            let share = part.labels.len() as f64 / batch.labels.len() as f64;
-            let targets = Targets::of(&part, &device);
-            noise::start(self.plan.seed, self.state.step, index);
-            let images = images_of(&part, &device);
-            let model = &self.state.model;
-            let scores =
-                gradient_checkpointing::run(self.plan.gradient_checkpointing, || {
-                    match self.sampling {
-                        Some(sampling) => sampling.forward_train(model, images),
-                        None => model.forward_train(images),
-                    }
-                });
-            let right = count_right(&scores.logits, targets.main());
-            let loss = loss::of_scores(scores, &targets, &self.plan.loss);
-            let mut found = loss.backward();
-            let more = parameters::take_gradients(&self.state.model, &mut found);
+            let (more, found) = match shared {
+                Some(shared) if self.plan.sync_bn => {
+                    let shared = shared.clone();
+                    (shared.clone()).synchronized(|| self.gradients(&part, index, Some(&shared)))
+                }
+                _ => self.gradients(&part, index, shared),
+            };
             gradients = optimizer::accumulate(gradients, more, share);
-            let loss = loss.inner() * share;
+            let loss = found.loss * share;
             told = Some(match told {
                 Some(sum) => Update {
                     loss: sum.loss + loss,
-                    right: sum.right + right,
+                    right: sum.right + found.right,
+                    images,
                 },
-                None => Update { loss, right },
+                None => Update {
+                    loss,
+                    right: found.right,
+                    images,
+                },
             });
+        }
+        let mut told = told.expect("a batch has images");
+        if shared.is_some() {
+            gradients = self.processes.sum(gradients);
+            told = self.told_by_all(told);
         }
         if let Some(largest) = self.plan.clip_norm {
             gradients = optimizer::clip_norm(gradients, largest);
@@ -197,7 +218,65 @@ impl Trainer<'_> {
             ema.update(&self.state.model);
         }
         self.state.step += 1;
-        told.expect("a batch has images")
+        told
+    }
+
+    /// What a micro-batch, number `index` of its batch, makes of the weights: of a shared one, this process's share of it.
+    fn gradients(
+        &self,
+        part: &Batch,
+        index: usize,
+        shared: Option<&SharedBatch>,
+    ) -> (Gradients, Update) {
+        let device = self.device.clone().autodiff();
+        let targets = Targets::of(part, &device);
+        let (seed, step, index) = (self.plan.seed, self.state.step, index as u64);
+        match shared {
+            Some(batch) => noise::start_share(seed, step, index, batch),
+            None => noise::start(seed, step, index),
+        }
+        let images = images_of(part, &device);
+        let model = &self.state.model;
+        let scores =
+            gradient_checkpointing::run(self.plan.gradient_checkpointing, || match self.sampling {
+                Some(sampling) => sampling.forward_train(model, images),
+                None => model.forward_train(images),
+            });
+        let right = count_right(&scores.logits, targets.main());
+        let mut loss = loss::of_scores(scores, &targets, &self.plan.loss);
+        if let Some(batch) = shared {
+            loss = loss * (batch.own() as f64 / batch.whole() as f64);
+        }
+        let mut found = loss.backward();
+        let gradients = parameters::take_gradients(model, &mut found);
+        let update = Update {
+            loss: loss.inner(),
+            right,
+            images: part.labels.len(),
+        };
+        (gradients, update)
+    }
+
+    /// What the shares of all processes tell together, and whether one of them is to stop.
+    fn told_by_all(&mut self, own: Update) -> Update {
+        let stops = self.interrupted.load(Ordering::Relaxed);
+        let loss = own.loss.into_scalar::<f32>();
+        let right = own.right.into_scalar::<i64>() as f32;
+        let [loss, right, stops] = (self.processes).sum_numbers([loss, right, f32::from(stops)]);
+        self.stops_after = stops > 0.0;
+        Update {
+            loss: Tensor::from_floats([loss], &self.device),
+            right: Tensor::from_ints([right as i64], &self.device),
+            images: own.images,
+        }
+    }
+
+    /// Whether the user wants the run to stop; of several processes, all say the same.
+    fn is_to_stop(&self) -> bool {
+        match self.processes.count() {
+            1 => self.interrupted.load(Ordering::Relaxed),
+            _ => self.stops_after,
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -229,8 +308,8 @@ impl Trainer<'_> {
                 return Err(self.diverged(what, step, &images, loss));
             }
             lap.loss = loss;
-            lap.images += images.len();
-            self.state.tally.images += images.len() as u64;
+            lap.images += update.images;
+            self.state.tally.images += update.images as u64;
             self.state.tally.right += update.right.into_scalar::<i64>() as u64;
         }
         Ok(())
@@ -252,17 +331,14 @@ impl Trainer<'_> {
     }
 
     fn diverged(&mut self, what: String, step: u64, images: &[usize], loss: f64) -> Error {
-        let images = images.to_vec();
+        let images = self.processes.gather(&images.to_vec()).concat();
         let error = Error::failure(what)
             .because(format!("the step's images were {images:?}"))
             .with_hint(
                 "lower the learning rate (`--set schedule...`), warm it up, or set `clip_norm`; the \
                  last checkpoint is from before this step",
             );
-        match self
-            .record
-            .add(&Event::Diverged(Diverged { step, loss, images }))
-        {
+        match self.tell(&Event::Diverged(Diverged { step, loss, images })) {
             Ok(()) => error,
             Err(unwritten) => error.because(unwritten),
         }
@@ -279,7 +355,17 @@ impl Trainer<'_> {
             data_seconds: lap.waited,
             top1: Some(tally.top1()),
         });
-        self.record.add(&event).map_err(unwritable)
+        self.tell(&event)
+    }
+
+    /// What cannot be read of a batch.
+    fn skipped_by_all(&self, batch: &Batch) -> Vec<Skipped> {
+        match self.plan.on_bad_image {
+            OnBadImage::Skip if self.processes.count() > 1 => {
+                self.processes.gather(&batch.skipped).concat()
+            }
+            _ => batch.skipped.clone(),
+        }
     }
 
     /// Notes images that could not be read, each once.
@@ -296,9 +382,14 @@ impl Trainer<'_> {
 
     fn note(&mut self, text: String) -> Result<(), Error> {
         let step = self.state.step;
-        self.record
-            .add(&Event::Note(Note { step, text }))
-            .map_err(unwritable)
+        self.tell(&Event::Note(Note { step, text }))
+    }
+
+    fn tell(&mut self, event: &Event) -> Result<(), Error> {
+        match &mut self.record {
+            Some(record) => record.add(event).map_err(unwritable),
+            None => Ok(()),
+        }
     }
 
     /// Evaluates every split. Returns what the network makes of the test split.
@@ -308,8 +399,7 @@ impl Trainer<'_> {
         for index in 0..self.splits.len() {
             let split = &self.splits[index];
             let name = split.name;
-            let outcome =
-                evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?;
+            let outcome = self.outcome(&model, split)?;
             self.tell_skipped(name, &outcome.skipped)?;
             let event = Event::Eval(Eval {
                 step: self.state.step,
@@ -319,7 +409,7 @@ impl Trainer<'_> {
                 loss: outcome.loss(),
                 images: outcome.predictions.len() as u64,
             });
-            self.record.add(&event).map_err(unwritable)?;
+            self.tell(&event)?;
             match name {
                 VALIDATION => {
                     let top1 = outcome.top(1);
@@ -335,14 +425,21 @@ impl Trainer<'_> {
         Ok(tested)
     }
 
+    /// What the network makes of a split.
+    fn outcome(&self, model: &Model, split: &Split) -> Result<Outcome, Error> {
+        let outcome = evaluate::evaluate(model, &split.loader, &self.device).map_err(unreadable)?;
+        Ok(self.processes.whole(outcome.starting_at(split.start)))
+    }
+
     /// The average of the weights where there is one, else the weights, ready for evaluation.
     fn evaluated_model(&self) -> Model {
         let model = self.state.model.valid();
-        match &self.state.ema {
+        let model = match &self.state.ema {
             // What `valid` returns shares no running statistics with the network in training.
             Some(ema) => ema.apply(model),
             None => model,
-        }
+        };
+        self.processes.agreed(model)
     }
 
     fn keep_if_best(&mut self, model: &Model, top1: f64) -> Result<(), Error> {
@@ -356,6 +453,9 @@ impl Trainer<'_> {
     }
 
     fn write_model(&self, path: &Path, model: &Model) -> Result<(), Error> {
+        if !self.processes.is_first() {
+            return Ok(());
+        }
         let card = Card {
             step: self.state.step,
             ..self.card.clone()
@@ -364,11 +464,15 @@ impl Trainer<'_> {
     }
 
     fn save(&mut self) -> Result<(), Error> {
+        self.processes.check_weights(&self.state.model)?;
+        if !self.processes.is_first() {
+            return Ok(());
+        }
         let path = checkpoint::write(&self.folder, &self.state, self.plan.checkpoint.keep)
             .map_err(unwritable)?;
         let step = self.state.step;
         let event = Event::Checkpoint(journal::Checkpoint { step, path });
-        self.record.add(&event).map_err(unwritable)
+        self.tell(&event)
     }
 
     fn finish(mut self, started: Instant, tested: Option<Outcome>) -> Result<Ending, Error> {
@@ -378,14 +482,14 @@ impl Trainer<'_> {
             let outcome = match tested {
                 Some(outcome) => outcome,
                 // The run was killed after its last checkpoint: its journal has the figures only.
-                None => {
-                    evaluate::evaluate(&model, &split.loader, &self.device).map_err(unreadable)?
-                }
+                None => self.outcome(&model, split)?,
             };
-            Evaluation::of_last(split.name, &outcome, &self.card.classes, &split.source)
-                .map_err(unreadable)?
-                .write(&self.folder.join(report::EVALUATION))
-                .map_err(unwritable)?;
+            if self.processes.is_first() {
+                Evaluation::of_last(split.name, &outcome, &self.card.classes, &split.source)
+                    .map_err(unreadable)?
+                    .write(&self.folder.join(report::EVALUATION))
+                    .map_err(unwritable)?;
+            }
         }
         if !self.skipped.is_empty() {
             self.note(format!(
@@ -397,7 +501,7 @@ impl Trainer<'_> {
             step: self.state.step,
             seconds: started.elapsed().as_secs_f64(),
         });
-        self.record.add(&event).map_err(unwritable)?;
+        self.tell(&event)?;
         Ok(Ending::Finished)
     }
 }

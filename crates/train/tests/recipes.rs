@@ -70,6 +70,7 @@ fn cpu() -> Circumstances {
         device: "cpu".into(),
         workers: 2,
         threads: 2,
+        processes: 1,
         started_in: Some("/home/me".into()),
         initialization: Initialization::He,
         init_sha256: String::new(),

@@ -32,6 +32,7 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
         device: "cpu".into(),
         workers: 1,
         threads: cores(),
+        processes: 1,
         started_in: None,
         initialization: architecture.initialization(),
         init_sha256: String::new(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use data::{Batch, Opened, Pipeline, Transform};
+use data::{Batch, Opened, Pipeline, Share, Transform};
 use image::{Rgb, RgbImage};
 
 use super::run;
@@ -39,8 +39,8 @@ pub fn write(
         )
     };
     let pipeline = preprocessing.train.0.into_iter().filter(is_seen).collect();
-    let loader =
-        run::training_loader(&plan, train, Pipeline(pipeline)).map_err(preprocess::misfit)?;
+    let loader = run::training_loader(&plan, train, Pipeline(pipeline), Share::WHOLE)
+        .map_err(preprocess::misfit)?;
     let mut tiles = Vec::new();
     for batch in loader.batches(0) {
         tiles.extend(tiles_of(&batch.map_err(unreadable)?, &opened.classes));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use burn::tensor::Device;
 use data::{Loader, LoaderConfig, OnBadImage, Opened, Pipeline, Share, Size, Source, Subset};
 use models::routes::Sampling;
 use models::{Architecture, Description, Init, Model};
+use serde::{Deserialize, Serialize};
 
 use super::interrupt::{self, INTERRUPTED};
 use super::{cores, start_threads};
@@ -27,6 +29,7 @@ use crate::network::Card;
 use crate::optimizer::Optimizer;
 use crate::plan::{self, Circumstances, DatasetFacts, Plan, Statistics};
 use crate::preprocess::{self, Preprocessing};
+use crate::processes::Processes;
 use crate::progress::{self, Machine};
 use crate::recipe::{Dataset, Mix, RecipeFile};
 use crate::record::Record;
@@ -39,26 +42,41 @@ use crate::train::{Ending, MODEL, Split, TEST, Trainer, VALIDATION};
 /// Batches that are prepared ahead for each worker.
 const QUEUE: usize = 4;
 
-/// Trains what the recipe says, from the beginning or from the last checkpoint.
+/// Trains what the recipe says, from the beginning or from the last checkpoint, in one process or with all that MPI started.
 pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
+    // A run that another program of ours made is no part of a job that this one may be in.
+    let processes = match arguments.while_stdin {
+        true => Processes::alone(),
+        false => Processes::join()?,
+    };
+    match train_in(&processes, arguments) {
+        Err(error) if processes.count() > 1 => processes.fail(&error),
+        ended => ended,
+    }
+}
+
+fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Error> {
     let file = RecipeFile::find(&arguments.config, &arguments.set, arguments.seed)?;
     let architecture = file.architecture()?;
     start::check_parts(&file, &architecture)?;
     let device = device::choose(&arguments.device)?;
-    let threads = start_threads(arguments.threads);
+    let threads = start_threads(Some(
+        (arguments.threads).unwrap_or_else(|| (cores() / processes.on_these_cores()).max(1)),
+    ));
     let here = Circumstances {
         device: device.name.clone(),
         workers: arguments
             .workers
             .unwrap_or_else(|| default_workers(&device)),
         threads,
+        processes: processes.count(),
         started_in: working_folder(),
         initialization: architecture.initialization(),
         init_sha256: start::init_sha256(&file)?,
     };
     check_declared(&file, &architecture, &here)?;
     let folder = run_folder(arguments, &file);
-    if !arguments.resume {
+    if !arguments.resume && processes.is_first() {
         refuse_existing(&folder)?;
     }
 
@@ -72,34 +90,81 @@ pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
         .with_classes(opened.classes.len())
         .with_channels(opened.sizes.channels());
 
-    let prepared = Prepared::new(&plan, &opened, &architecture)?;
-    create_folder(&folder)?;
-    let _lock = files::lock(&folder).map_err(unwritable)?;
-    let beginning = begin_or_resume(&plan, &folder, arguments.resume, &architecture, &device)?;
-    if finished(&folder, &plan, &beginning) {
-        if !folder.join(report::REPORT).exists() {
-            report::write(&folder).map_err(unreported)?;
+    check_agreed(processes, &plan)?;
+    let prepared = Prepared::new(&plan, &opened, &architecture, processes)?;
+    let lock = match processes.is_first() {
+        true => {
+            create_folder(&folder)?;
+            Some(files::lock(&folder).map_err(unwritable)?)
         }
-        say(format_args!(
-            "the run in `{}` is finished",
-            folder.display()
-        ));
+        false => None,
+    };
+    let beginning = if processes.is_first() {
+        let beginning = begin_or_resume(&plan, &folder, arguments.resume, &architecture, &device)?;
+        processes.first(&beginning.place());
+        beginning
+    } else {
+        let place = processes.first(&Place::default());
+        follow(&plan, &folder, &architecture, &device, &place)?
+    };
+    if processes.first(&finished(&folder, &plan, &beginning)) {
+        if processes.is_first() {
+            tell_finished(&folder)?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let interrupted = interrupt::watch("stopping after this step");
     if arguments.while_stdin {
         interrupt::when_stdin_ends(&interrupted);
     }
-    introduce(&plan, &architecture, prepared.input, &device);
-    train(
+    if processes.is_first() {
+        introduce(&plan, &architecture, prepared.input, &device);
+    }
+    let ended = train(
         &plan,
         &folder,
         &device,
-        &opened,
         prepared,
         beginning,
+        processes,
         interrupted,
-    )
+    );
+    drop(lock);
+    ended
+}
+
+fn tell_finished(folder: &Path) -> Result<(), Error> {
+    if !folder.join(report::REPORT).exists() {
+        report::write(folder).map_err(unreported)?;
+    }
+    say(format_args!(
+        "the run in `{}` is finished",
+        folder.display()
+    ));
+    Ok(())
+}
+
+/// Checks that this process is to run what the first one is.
+fn check_agreed(processes: &Processes, plan: &Plan) -> Result<(), Error> {
+    if processes.count() == 1 {
+        return Ok(());
+    }
+    let unlike = |why: String| {
+        Error::usage("the processes do not have the same plan")
+            .because(why)
+            .with_hint("start all of them with one recipe, one program and the same data")
+    };
+    let first = Plan::from_toml(&processes.first(&plan.to_toml()));
+    let differences = first
+        .map_err(|fault| unlike(fault.to_string()))?
+        .differences(plan);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(unlike(format!(
+            "the first one's and this one's: {}",
+            differences.join("; ")
+        ))),
+    }
 }
 
 /// The dataset of a recipe.
@@ -276,23 +341,31 @@ pub fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
 struct Prepared {
     loader: Loader,
     splits: Vec<Split>,
-    preprocessing: Preprocessing,
     input: Size,
+    card: Card,
 }
 
 impl Prepared {
-    fn new(plan: &Plan, opened: &Opened, architecture: &Architecture) -> Result<Self, Error> {
+    fn new(
+        plan: &Plan,
+        opened: &Opened,
+        architecture: &Architecture,
+        processes: &Processes,
+    ) -> Result<Self, Error> {
         let unreadable = |error| Error::failure("cannot read the images").explained_by(error);
         let (train, validation) = divide(plan, opened).map_err(unreadable)?;
         let preprocessing = Preprocessing::new(&plan.augment, opened, &train, plan.on_bad_image)
             .map_err(unreadable)?;
-        let loader = training_loader(plan, train, preprocessing.train.clone())
+        let pipeline = preprocessing.train.clone();
+        let loader = training_loader(plan, train, pipeline, processes.share())
             .map_err(preprocess::misfit)?;
         let mut splits = Vec::new();
         for (name, source) in [(VALIDATION, validation), (TEST, opened.test.clone())] {
             if let Some(source) = source {
+                let share = processes.share().of(0..source.len());
+                let start = share.start;
                 let loader = Loader::ordered(
-                    source.clone(),
+                    part(&source, share).map_err(preprocess::misfit)?,
                     preprocessing.test.clone(),
                     plan.eval.batch,
                     plan.on_bad_image,
@@ -303,6 +376,7 @@ impl Prepared {
                     name,
                     source,
                     loader,
+                    start,
                 });
             }
         }
@@ -314,11 +388,18 @@ impl Prepared {
         {
             check_network(plan, architecture, size)?;
         }
+        let input = loader.size();
         Ok(Self {
-            input: loader.size(),
             loader,
             splits,
-            preprocessing,
+            input,
+            card: Card {
+                model: plan.model.clone(),
+                classes: opened.classes.clone(),
+                size: opened.sizes.one().unwrap_or(input),
+                preprocessing: preprocessing.test,
+                step: 0,
+            },
         })
     }
 }
@@ -328,6 +409,7 @@ pub fn training_loader(
     plan: &Plan,
     train: Source,
     pipeline: Pipeline,
+    share: Share,
 ) -> Result<Loader, data::Error> {
     let config = LoaderConfig {
         batch: plan.batch,
@@ -335,7 +417,7 @@ pub fn training_loader(
         shuffle: plan.shuffle,
         drop_last: plan.drop_last,
         micro_batches: plan.accumulate,
-        share: Share::WHOLE,
+        share,
         repeats: plan.augment.repeated_augmentation,
         mix: plan.augment.mix.iter().map(Mix::resolved).collect(),
         on_bad_image: plan.on_bad_image,
@@ -350,14 +432,23 @@ pub fn divide(plan: &Plan, opened: &Opened) -> Result<(Source, Option<Source>), 
     if plan.validation_images == 0 {
         return Ok((opened.train.clone(), None));
     }
-    let part = |range| -> Result<Source, data::Error> {
-        Ok(Arc::new(Subset::new(opened.train.clone(), range)?))
-    };
     let all = opened.train.len();
     Ok((
-        part(0..plan.train_images)?,
-        Some(part(plan.train_images..all)?),
+        part(&opened.train, 0..plan.train_images)?,
+        Some(part(&opened.train, plan.train_images..all)?),
     ))
+}
+
+fn part(source: &Source, images: Range<usize>) -> Result<Source, data::Error> {
+    Ok(Arc::new(Subset::new(Arc::clone(source), images)?))
+}
+
+/// Where a run starts, as the first process tells the others.
+#[derive(Default, Serialize, Deserialize)]
+struct Place {
+    step: u64,
+    /// Whether that is after a checkpoint.
+    resumed: bool,
 }
 
 /// What a run starts from.
@@ -366,6 +457,54 @@ struct Beginning {
     resumed: bool,
     /// What the user may not expect of how it begins.
     notes: Vec<String>,
+}
+
+impl Beginning {
+    fn place(&self) -> Place {
+        Place {
+            step: self.state.step,
+            resumed: self.resumed,
+        }
+    }
+}
+
+/// Begins where the first process did.
+fn follow(
+    plan: &Plan,
+    folder: &Path,
+    architecture: &Architecture,
+    device: &Choice,
+    place: &Place,
+) -> Result<Beginning, Error> {
+    if !place.resumed {
+        return begin(plan, architecture, device);
+    }
+    let found = checkpoint::newest(folder)
+        .map_err(|error| Error::failure("cannot resume the run").explained_by(error))?;
+    match found.checkpoint {
+        Some(checkpoint) if checkpoint.step == place.step => Ok(Beginning {
+            state: restored(plan, architecture, device, checkpoint)?,
+            resumed: true,
+            notes: Vec::new(),
+        }),
+        _ => Err(Error::failure("cannot resume the run")
+            .because(format!(
+                "the first process goes on from step {}, whose checkpoint is not in `{}` here",
+                place.step,
+                folder.display()
+            ))
+            .with_hint("put the run folder where all machines see it (`--run-dir DIR`)")),
+    }
+}
+
+fn begin(plan: &Plan, architecture: &Architecture, device: &Choice) -> Result<Beginning, Error> {
+    let device = device.device.clone().autodiff();
+    let start::Start { model, notes } = start::Start::new(plan, architecture, &device)?;
+    Ok(Beginning {
+        state: initial(plan, model),
+        resumed: false,
+        notes,
+    })
 }
 
 /// Begins the run in its folder, or finds the checkpoint in it to go on from. Where its initial state cannot be made, it
@@ -377,15 +516,6 @@ fn begin_or_resume(
     architecture: &Architecture,
     device: &Choice,
 ) -> Result<Beginning, Error> {
-    let begin = || -> Result<Beginning, Error> {
-        let device = device.device.clone().autodiff();
-        let start::Start { model, notes } = start::Start::new(plan, architecture, &device)?;
-        Ok(Beginning {
-            state: initial(plan, model),
-            resumed: false,
-            notes,
-        })
-    };
     let path = folder.join(report::PLAN);
     if !path.exists() && !is_empty(&folder.join(checkpoint::FOLDER)) {
         return Err(
@@ -395,7 +525,7 @@ fn begin_or_resume(
         );
     }
     if !resume || !path.exists() {
-        let beginning = begin()?;
+        let beginning = begin(plan, architecture, device)?;
         files::replace(&path, plan.to_toml().as_bytes()).map_err(unwritable)?;
         return Ok(beginning);
     }
@@ -425,12 +555,12 @@ fn begin_or_resume(
     }
     let Some(checkpoint) = found.checkpoint else {
         say("note: no checkpoint to go on from: starting from the beginning");
-        return begin();
+        return begin(plan, architecture, device);
     };
     Ok(Beginning {
         state: restored(plan, architecture, device, checkpoint)?,
         resumed: true,
-        notes: Vec::new(),
+        notes: before.processes_note(plan).into_iter().collect(),
     })
 }
 
@@ -468,9 +598,9 @@ fn train(
     plan: &Plan,
     folder: &Path,
     device: &Choice,
-    opened: &Opened,
     prepared: Prepared,
     beginning: Beginning,
+    processes: &Processes,
     interrupted: Arc<AtomicBool>,
 ) -> Result<ExitCode, Error> {
     let about = progress::Run {
@@ -489,17 +619,12 @@ fn train(
         resumed,
         notes,
     } = beginning;
-    let mut record = if resumed {
-        Record::resume(folder, state.step, about)
-    } else {
-        // What an earlier try of this run left before its first checkpoint is begun anew.
-        remove_journal(folder)?;
-        Record::create(folder, about)
-    }
-    .map_err(unwritable)?;
-    for event in opening(plan, resumed, state.step, notes) {
-        record.add(&event).map_err(unwritable)?;
-    }
+    let record = match processes.is_first() {
+        true => Some(open_record(
+            plan, folder, resumed, state.step, notes, about,
+        )?),
+        false => None,
+    };
 
     let size = prepared.loader.size();
     let input = [size.channels, size.height, size.width];
@@ -510,29 +635,28 @@ fn train(
         is_cpu: device.is_cpu,
         loader: prepared.loader,
         splits: prepared.splits,
-        card: Card {
-            model: plan.model.clone(),
-            classes: opened.classes.clone(),
-            size: opened.sizes.one().unwrap_or(prepared.input),
-            preprocessing: prepared.preprocessing.test,
-            step: 0,
-        },
+        card: prepared.card,
         sampling: plan.sampled_blocks.map(|count| Sampling {
             blocks: state.model.residual_blocks(input),
             count,
         }),
         state,
         record,
+        processes: processes.clone(),
         interrupted,
         skipped: BTreeSet::new(),
+        stops_after: false,
     };
     match trainer.run()? {
         Ending::Interrupted(step) => {
-            say(format_args!(
-                "interrupted: saved after step {step}; go on with the same line and `--resume`"
-            ));
+            if processes.is_first() {
+                say(format_args!(
+                    "interrupted: saved after step {step}; go on with the same line and `--resume`"
+                ));
+            }
             Ok(ExitCode::from(INTERRUPTED))
         }
+        Ending::Finished if !processes.is_first() => Ok(ExitCode::SUCCESS),
         Ending::Finished => {
             let report = report::write(folder).map_err(unreported)?;
             say(format_args!("model  {}", folder.join(MODEL).display()));
@@ -540,6 +664,28 @@ fn train(
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+fn open_record(
+    plan: &Plan,
+    folder: &Path,
+    resumed: bool,
+    step: u64,
+    notes: Vec<String>,
+    about: progress::Run,
+) -> Result<Record, Error> {
+    let record = if resumed {
+        Record::resume(folder, step, about)
+    } else {
+        // What an earlier try of this run left before its first checkpoint is begun anew.
+        remove_journal(folder)?;
+        Record::create(folder, about)
+    };
+    let mut record = record.map_err(unwritable)?;
+    for event in opening(plan, resumed, step, notes) {
+        record.add(&event).map_err(unwritable)?;
+    }
+    Ok(record)
 }
 
 fn initial(plan: &Plan, model: Model) -> State {
@@ -574,10 +720,11 @@ fn introduce(plan: &Plan, architecture: &Architecture, input: Size, device: &Cho
         architecture,
         [input.channels, input.height, input.width],
     );
-    say(format_args!(
-        "device  {} ({} threads)",
-        device.name, plan.threads
-    ));
+    let threads = format!("{} threads", plan.threads);
+    say(match plan.processes {
+        1 => format!("device  {} ({threads})", device.name),
+        count => format!("device  {} ({count} processes of {threads})", device.name),
+    });
     say(format_args!(
         "model   {}: {} parameters, {} multiply-adds an image of {input}, \
          weights {}",
@@ -614,21 +761,27 @@ fn remove_journal(folder: &Path) -> Result<(), Error> {
 
 fn opening(plan: &Plan, resumed: bool, step: u64, notes: Vec<String>) -> Vec<Event> {
     let (time, device, threads) = (journal::now(), plan.device.clone(), plan.threads);
-    if resumed {
-        return vec![Event::Resume(Resume {
-            time,
-            step,
-            device,
-            threads,
-        })];
-    }
-    let start = Event::Start(Start {
-        time,
-        steps: plan.steps,
-        device,
-        threads,
-    });
-    let notes = plan.notes.iter().cloned().chain(notes);
+    let (first, of_plan) = match resumed {
+        true => {
+            let resume = Resume {
+                time,
+                step,
+                device,
+                threads,
+            };
+            (Event::Resume(resume), [].as_slice())
+        }
+        false => {
+            let start = Start {
+                time,
+                steps: plan.steps,
+                device,
+                threads,
+            };
+            (Event::Start(start), plan.notes.as_slice())
+        }
+    };
+    let notes = of_plan.iter().cloned().chain(notes);
     let notes = notes.map(|text| Event::Note(Note { step, text }));
-    std::iter::once(start).chain(notes).collect()
+    std::iter::once(first).chain(notes).collect()
 }

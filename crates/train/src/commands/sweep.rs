@@ -122,6 +122,7 @@ pub fn planned(job: &Job) -> Result<Option<Plan>, Error> {
         device: "cpu".to_owned(),
         workers: 1,
         threads: cores(),
+        processes: 1,
         started_in: None,
         initialization: file.architecture()?.initialization(),
         init_sha256: String::new(),

@@ -141,6 +141,7 @@ impl Job {
             device: plan.device.clone(),
             workers: plan.workers,
             threads: plan.threads,
+            processes: 1,
             started_in: plan.started_in.clone(),
             initialization: file.architecture()?.initialization(),
             init_sha256: start::init_sha256(&file)?,
