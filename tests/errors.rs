@@ -791,3 +791,20 @@ fn a_result_that_cannot_be_written_is_an_error() {
         "error: cannot write to stdout\n  caused by: No space left on device\n"
     );
 }
+
+/// Two processes that know nothing of each other would write into one folder.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn several_processes_without_mpi_are_refused() {
+    let place = Place::new();
+    for size in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+        let mut command = place.command();
+        command.args(["--config", "small.toml"]).env(size, "2");
+        support::Running::of(&mut command)
+            .wait()
+            .is(2)
+            .says("error: cannot train in 2 processes")
+            .says("hint: build it with MPI: `cargo build -p train --features mpi`");
+    }
+    assert!(!place.path("runs").exists());
+}

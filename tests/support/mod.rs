@@ -128,19 +128,17 @@ impl Place {
 
     /// Starts the program with the words of `line`, here.
     pub fn start(&self, line: &str) -> Running {
-        let child = self
-            .command()
-            .args(line.split_whitespace())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program was built for this test");
-        Running { child }
+        Running::of(self.command().args(line.split_whitespace()))
     }
 
     /// The program, here, where no test reaches the network or the user's own folders.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+        self.command_under(env!("CARGO_BIN_EXE_train"))
+    }
+
+    /// Another program, in the same way.
+    pub fn command_under(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         isolate(&mut command, self.folder.path());
         command
     }
@@ -250,6 +248,17 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a program that is there.
+    pub fn of(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the program is there");
+        Self { child }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, or what the system has in its place. Returns whether the process was still running.
     pub fn kill(mut self) -> bool {
         let running = self.is_running();
@@ -262,7 +271,7 @@ impl Running {
     #[cfg(unix)]
     pub fn interrupt(&self) {
         let status = Command::new("kill")
-            .args(["-INT", &self.child.id().to_string()])
+            .args(["-INT", &self.id().to_string()])
             .status();
         assert!(status.unwrap().success());
     }
