@@ -162,13 +162,9 @@ impl Processes {
         };
         let said = self.0.all_gather_bytes(bytemuck::cast_slice(&own));
         let values: Vec<f32> = bytemuck::pod_collect_to_vec(&said[0]);
-        let mut values = values.into_iter();
+        let mut values = values.as_slice();
         parameters::map_values(model, |role, tensor| match role {
-            Role::RunningStatistic => {
-                let shape = tensor.dims();
-                let values: Vec<f32> = values.by_ref().take(shape[0]).collect();
-                Tensor::from_data(TensorData::new(values, shape), &tensor.device())
-            }
+            Role::RunningStatistic => replaced(&tensor, &mut values),
             _ => tensor,
         })
     }
@@ -263,17 +259,21 @@ impl Bucket {
 
     fn summed(mut self, communicator: &dyn Communicator) -> Gradients {
         communicator.all_reduce(&mut self.values);
-        let mut sums = self.values.into_iter();
-        let mut sum = |gradient: Tensor<1>| {
-            let shape = gradient.dims();
-            let values: Vec<f32> = sums.by_ref().take(shape[0]).collect();
-            Tensor::from_data(TensorData::new(values, shape), &gradient.device())
-        };
+        let mut sums = self.values.as_slice();
+        let mut sum = |gradient: Tensor<1>| replaced(&gradient, &mut sums);
         self.gradients
             .into_iter()
             .map(|gradient| gradient.map(&mut sum))
             .collect()
     }
+}
+
+/// A tensor of this one's size, with the next values.
+fn replaced(tensor: &Tensor<1>, values: &mut &[f32]) -> Tensor<1> {
+    let shape = tensor.dims();
+    let (own, rest) = values.split_at(shape[0]);
+    *values = rest;
+    Tensor::from_data(TensorData::new(own.to_vec(), shape), &tensor.device())
 }
 
 fn values_of(tensor: Tensor<1>) -> Vec<f32> {
