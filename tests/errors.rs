@@ -807,4 +807,16 @@ fn several_processes_without_mpi_are_refused() {
             .says("hint: build it with MPI: `cargo build -p train --features mpi`");
     }
     assert!(!place.path("runs").exists());
+
+    let mut command = place.command();
+    command.args([
+        "--config",
+        "small.toml",
+        "--set",
+        "length.steps=1",
+        "--alone",
+    ]);
+    support::Running::of(command.env("PMI_SIZE", "2"))
+        .wait()
+        .is(0);
 }

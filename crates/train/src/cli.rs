@@ -103,6 +103,9 @@ pub struct RunArgs {
     /// Threads that prepare batches; they change no result [default: by the cores]
     #[arg(long, value_name = "N", value_parser = workers, allow_negative_numbers = true)]
     pub workers: Option<usize>,
+    /// Train by itself, also where a launcher such as mpirun started several of this program
+    #[arg(long)]
+    pub alone: bool,
     /// Stop, as an interrupt would, where the standard input ends: a program that makes runs lets go of it
     #[arg(long, hide = true)]
     pub while_stdin: bool,

@@ -26,8 +26,8 @@ use crate::evaluate::{Outcome, Prediction};
 use crate::optimizer::Gradients;
 use crate::streams::say;
 
-/// Where launchers tell a process how many there are: Open MPI, MPICH and Slurm.
-const SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+/// Where launchers tell a process how many there are: Open MPI's, MPICH's, and Slurm's with PMIx.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
 /// Values that are summed at a time: gradients of small tensors go together, and none waits for all of a large network.
 const BUCKET: usize = 1 << 20;
 /// How long a process waits for the first one to tell what most likely all of them have to say.
@@ -78,11 +78,28 @@ impl Processes {
 
     /// How many of them share this process's cores.
     pub fn on_these_cores(&self) -> usize {
-        let cores = cores();
-        let all = self.0.all_gather_bytes(cores.as_bytes());
-        all.iter()
-            .filter(|other| *other == cores.as_bytes())
-            .count()
+        let cores = format!("{} {}", machine(), allowed_cores());
+        let all = self.gather(&cores);
+        all.iter().filter(|other| **other == cores).count()
+    }
+
+    /// Does `work`, which may change what is on the disk, in one process of each machine before the others.
+    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        let machine = machine();
+        let first = self
+            .gather(&machine)
+            .iter()
+            .position(|other| *other == machine);
+        let is_first_here = first == Some(self.0.rank());
+        let wait = || self.0.all_gather_bytes(&[]);
+        if !is_first_here {
+            wait();
+        }
+        let done = work();
+        if is_first_here {
+            wait();
+        }
+        done
     }
 
     /// The parts of a batch, each as all processes have it; nothing where this process is alone.
@@ -190,8 +207,10 @@ impl Processes {
             Some(other) => Err(Error::failure(format!(
                 "process {other} has other weights than process 0"
             ))
-            .because("each computes every update from the same sums, and these came out differently")
-            .with_hint("start processes on machines of one kind, with the same program and the same `--threads`")),
+            .because(
+                "each computes every update from the same sums, and these came out differently",
+            )
+            .with_hint("start processes on machines of one kind, with the same program")),
         }
     }
 
@@ -221,21 +240,21 @@ fn several(_: usize) -> Result<Processes, Error> {
 fn several(count: usize) -> Result<Processes, Error> {
     Err(Error::usage(format!("cannot train in {count} processes"))
         .because("this program was built without the feature `mpi`")
-        .with_hint("build it with MPI: `cargo build -p train --features mpi`"))
+        .with_hint(
+            "build it with MPI, `cargo build -p train --features mpi`, or add `--alone` where each is a run of its own",
+        ))
 }
 
-/// The machine and those of its cores that this process may use.
-fn cores() -> String {
-    let read = |path| fs::read_to_string(path).unwrap_or_default();
-    let status = read("/proc/self/status");
-    let allowed = status
-        .lines()
-        .find(|line| line.starts_with("Cpus_allowed:"));
-    format!(
-        "{} {}",
-        read("/proc/sys/kernel/hostname"),
-        allowed.unwrap_or_default()
-    )
+/// The name of this machine, where the system tells it.
+fn machine() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default()
+}
+
+/// The cores of the machine that this process may use, where the system tells them.
+fn allowed_cores() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = (status.lines()).find(|line| line.starts_with("Cpus_allowed:"));
+    allowed.unwrap_or_default().to_owned()
 }
 
 /// Gradients that are summed together.

@@ -44,8 +44,7 @@ const QUEUE: usize = 4;
 
 /// Trains what the recipe says, from the beginning or from the last checkpoint, in one process or with all that MPI started.
 pub fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
-    // A run that another program of ours made is no part of a job that this one may be in.
-    let processes = match arguments.while_stdin {
+    let processes = match arguments.alone {
         true => Processes::alone(),
         false => Processes::join()?,
     };
@@ -84,7 +83,7 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
         .data_dir
         .clone()
         .unwrap_or_else(datasets::default_dir);
-    let opened = open(&file, &data_dir)?;
+    let opened = processes.in_turn(|| open(&file, &data_dir))?;
     let plan = Plan::new(&file, &facts(&file, &opened), &here)?;
     let architecture = architecture
         .with_classes(opened.classes.len())
@@ -152,7 +151,10 @@ fn check_agreed(processes: &Processes, plan: &Plan) -> Result<(), Error> {
     let unlike = |why: String| {
         Error::usage("the processes do not have the same plan")
             .because(why)
-            .with_hint("start all of them with one recipe, one program and the same data")
+            .with_hint(
+                "start all of them with one recipe, one program and the same data, or with `--alone` where each is a run of \
+                 its own",
+            )
     };
     let first = Plan::from_toml(&processes.first(&plan.to_toml()));
     let differences = first

@@ -320,7 +320,7 @@ impl Machine {
         if folder.join(PLAN).is_file() {
             command.arg("--resume");
         }
-        command.arg("--while-stdin");
+        command.args(["--alone", "--while-stdin"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         if self.jobs > 1 {
             // Their progress would run into each other.
