@@ -797,16 +797,25 @@ fn a_result_that_cannot_be_written_is_an_error() {
 #[test]
 fn several_processes_without_mpi_are_refused() {
     let place = Place::new();
-    for size in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"] {
+    for size in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
         let mut command = place.command();
         command.args(["--config", "small.toml"]).env(size, "2");
         support::Running::of(&mut command)
             .wait()
             .is(2)
             .says("error: cannot train in 2 processes")
-            .says("hint: build it with MPI: `cargo build -p train --features mpi`");
+            .says(
+                "hint: build it with MPI, `cargo build -p train --features mpi`, or add `--alone`",
+            );
     }
     assert!(!place.path("runs").exists());
+
+    let mut command = place.command();
+    command.args(["reproduce", "lecun1998-mnist"]);
+    support::Running::of(command.env("PMI_SIZE", "2"))
+        .wait()
+        .is(2)
+        .says("error: this command was started 2 times, and all would write the same files");
 
     let mut command = place.command();
     command.args([

@@ -29,7 +29,7 @@ impl Share {
 
     /// What of `range` belongs to the share.
     pub fn of(self, range: Range<usize>) -> Range<usize> {
-        let start = |process: usize| range.start + process * range.len() / self.processes;
+        let start = |process: usize| range.start + (process * range.len()).div_ceil(self.processes);
         start(self.process)..start(self.process + 1)
     }
 }

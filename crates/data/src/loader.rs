@@ -523,7 +523,7 @@ mod tests {
             vec![Mix::Cutmix { alpha: 1.0 }],
         ];
         for (mix, micro_batches, repeats) in mixes.into_iter().flat_map(|mix| {
-            [(1, 1), (2, 1), (2, 3)].map(|(parts, repeats)| (mix.clone(), parts, repeats))
+            [(1, 1), (2, 1), (1, 3)].map(|(parts, repeats)| (mix.clone(), parts, repeats))
         }) {
             let config = |process, processes| LoaderConfig {
                 batch: 9,

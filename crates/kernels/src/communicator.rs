@@ -79,10 +79,8 @@ impl SharedBatch {
     /// Does `work`, in which batch normalisation takes the statistics of the whole batch, forward and backward; PyTorch's
     /// `SyncBatchNorm`.
     pub fn synchronized<T>(self, work: impl FnOnce() -> T) -> T {
-        let before = SYNCHRONIZED.replace(Some(self));
-        let result = work();
-        SYNCHRONIZED.set(before);
-        result
+        let _restore = Restore(SYNCHRONIZED.replace(Some(self)));
+        work()
     }
 
     /// That of the [`SharedBatch::synchronized`] that the thread is in.
@@ -122,6 +120,15 @@ impl SharedBatch {
         let gathered = self.communicator.all_gather(&own.concat());
         let sum = |at: usize| gathered.iter().map(|values| values[at]).sum();
         [0, channels].map(|start| (start..start + channels).map(sum).collect())
+    }
+}
+
+/// What was synchronised before, even where something panics.
+struct Restore(Option<SharedBatch>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        SYNCHRONIZED.set(self.0.take());
     }
 }
 

@@ -14,30 +14,34 @@ use rand::{Rng, SeedableRng};
 
 thread_local! {
     static STREAM: RefCell<ChaCha8Rng> = RefCell::new(stream(0, 0, 0));
-    static SHARE: Cell<Option<Share>> = const { Cell::new(None) };
+    static OWN: Cell<Option<Own>> = const { Cell::new(None) };
 }
 
 /// Which images of a batch are this process's.
 #[derive(Clone, Copy)]
-struct Share {
+struct Own {
     before: usize,
-    own: usize,
+    images: usize,
     after: usize,
 }
 
 /// Begins the stream of the forward pass of micro-batch `part` of `step` in a run with this seed.
 pub fn start(seed: u64, step: u64, part: u64) {
     STREAM.set(stream(seed, step, part));
-    SHARE.set(None);
+    OWN.set(None);
 }
 
 /// The same in a process that has a share of the micro-batch: it draws what is drawn for its images in a process that has
 /// all of them.
 pub fn start_share(seed: u64, step: u64, part: u64, batch: &SharedBatch) {
     start(seed, step, part);
-    let (before, own) = (batch.before(), batch.own());
-    let after = batch.whole() - before - own;
-    SHARE.set(Some(Share { before, own, after }));
+    let (before, images) = (batch.before(), batch.own());
+    let after = batch.whole() - before - images;
+    OWN.set(Some(Own {
+        before,
+        images,
+        after,
+    }));
 }
 
 /// Where a stream is.
@@ -72,17 +76,16 @@ pub(crate) fn mask(count: usize, probability: f64) -> Vec<f32> {
     let kept = (1.0 / (1.0 - probability)) as f32;
     // Of the 2^32 words, the lowest are dropped.
     let dropped = (probability * 2.0_f64.powi(32)) as u32;
-    let values_of = |images: fn(Share) -> usize| {
-        SHARE
-            .get()
-            .map_or(0, |share| images(share) * (count / share.own))
+    let values_of = |others: fn(Own) -> usize| {
+        OWN.get()
+            .map_or(0, |own| others(own) * (count / own.images))
     };
     STREAM.with_borrow_mut(|rng| {
-        skip(rng, values_of(|share| share.before));
+        skip(rng, values_of(|own| own.before));
         let values = (0..count)
             .map(|_| if rng.next_u32() < dropped { 0.0 } else { kept })
             .collect();
-        skip(rng, values_of(|share| share.after));
+        skip(rng, values_of(|own| own.after));
         values
     })
 }

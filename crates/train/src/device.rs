@@ -40,18 +40,33 @@ pub struct Choice {
 ///
 /// With exit code 2, where there is no such name, it is not compiled in, or not on this machine.
 pub fn choose(requested: &str) -> Result<Choice, Error> {
+    choose_for(requested, 0)
+}
+
+/// The same for process number `process` of this machine: several share out the devices among them, where the name has no
+/// index.
+///
+/// # Errors
+///
+/// As [`choose`].
+pub fn choose_for(requested: &str, process: usize) -> Result<Choice, Error> {
     let (kind, index) = parse(requested)?;
     match kind {
-        "auto" => Ok(fastest()),
+        "auto" => Ok(fastest(process)),
         "cpu" => Ok(cpu()),
         "ndarray" => ndarray(),
-        _ if GPUS.contains(&kind) => present(kind).into_iter().nth(index).ok_or_else(|| {
-            Error::usage(format!("cannot use device `{requested}`"))
+        _ if GPUS.contains(&kind) => {
+            let mut devices = present(kind);
+            let index = index.unwrap_or_else(|| process % devices.len().max(1));
+            if index < devices.len() {
+                return Ok(devices.swap_remove(index));
+            }
+            Err(Error::usage(format!("cannot use device `{requested}`"))
                 .because(format!(
                     "this machine has no `{kind}` device number {index}"
                 ))
-                .with_hint("use `--device cpu`, or install the GPU's driver")
-        }),
+                .with_hint("use `--device cpu`, or install the GPU's driver"))
+        }
         _ => Err(not_compiled_in(kind)),
     }
 }
@@ -71,7 +86,12 @@ pub fn compiled_gpus() -> Vec<String> {
     GPUS.iter().map(|name| (*name).to_owned()).collect()
 }
 
-fn parse(requested: &str) -> Result<(&str, usize), Error> {
+/// The name of a device without its index.
+pub fn kind(name: &str) -> &str {
+    name.split_once(':').map_or(name, |(kind, _)| kind)
+}
+
+fn parse(requested: &str) -> Result<(&str, Option<usize>), Error> {
     let unknown = || {
         let hint = suggest::hint(requested, NAMES.iter().copied());
         Error::usage(format!("unknown device `{requested}`")).with_hint(hint.unwrap_or_default())
@@ -84,14 +104,20 @@ fn parse(requested: &str) -> Result<(&str, usize), Error> {
     if !NAMES.contains(&kind) || (index.is_some() && !takes_index) {
         return Err(unknown());
     }
-    Ok((kind, index.unwrap_or(0)))
+    Ok((kind, index))
 }
 
-fn fastest() -> Choice {
-    GPUS.iter()
-        .flat_map(|kind| present(kind))
-        .find(|choice| !is_software(&choice.device))
-        .unwrap_or_else(cpu)
+fn fastest(process: usize) -> Choice {
+    let real = |kind: &&str| {
+        let mut devices = present(kind);
+        devices.retain(|choice| !is_software(&choice.device));
+        devices
+    };
+    let mut devices = (GPUS.iter().map(real)).find(|devices| !devices.is_empty());
+    match &mut devices {
+        Some(devices) => devices.swap_remove(process % devices.len()),
+        None => cpu(),
+    }
 }
 
 fn cpu() -> Choice {

@@ -197,6 +197,13 @@ pub struct Plan {
     pub provenance: Provenance,
 }
 
+fn counted(processes: usize) -> String {
+    match processes {
+        1 => "one process".into(),
+        count => format!("{count} processes"),
+    }
+}
+
 fn one() -> usize {
     1
 }
@@ -279,12 +286,10 @@ impl Provenance {
     }
 }
 
-/// Keys that may differ between a run and its resumption: they change no result, but for the number of processes, which a
-/// resumed run tells of.
+/// Keys that may differ between a run and its resumption: they change no result.
 const FREE: &[&str] = &[
     "workers",
     "threads",
-    "processes",
     "started_in",
     "log",
     "notes",
@@ -437,14 +442,19 @@ impl Plan {
     /// The keys in which a resumed run's plan differs from this one so that the result would, each with both values.
     pub fn differences(&self, resumed: &Plan) -> Vec<String> {
         compare(&self.flat(), &resumed.flat(), |key| {
-            !FREE.contains(&first_part(key))
+            !self.is_free(first_part(key))
         })
+    }
+
+    /// With the statistics of the whole batch, processes change no more than the order of sums.
+    fn is_free(&self, key: &str) -> bool {
+        FREE.contains(&key) || (key == "processes" && self.sync_bn)
     }
 
     /// The keys in which the plan of another run differs from this one, with both values: but for the seed, the name, and
     /// those that are, or are in, one of `factor`.
     pub fn differences_beside(&self, other: &Plan, factor: &[String]) -> Vec<String> {
-        let is_free = |key: &str| FREE.contains(&key) || matches!(key, "seed" | "name" | "device");
+        let is_free = |key: &str| self.is_free(key) || matches!(key, "seed" | "name" | "device");
         let is_factor = |key: &str| factor.iter().any(|factor| is_within(key, factor));
         compare(&self.flat(), &other.flat(), |key| {
             !is_free(first_part(key)) && !is_factor(key)
@@ -462,8 +472,9 @@ impl Plan {
         };
         (before != now).then(|| {
             format!(
-                "the run goes on in {now} processes, and began in {before}: sums are rounded in another order{statistics}; \
-                 its bytes are not those of a run in {before}"
+                "the run goes on in {}, and began in {}: sums are rounded in another order{statistics}; \
+                 its bytes are not those of a run in {}",
+                counted(now), counted(before), counted(before)
             )
         })
     }

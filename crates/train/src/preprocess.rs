@@ -213,5 +213,8 @@ pub fn given(mean: &[f64], std: &[f64]) -> Transform {
 
 /// The error of transforms that do not fit the images, which was typed wrong.
 pub fn misfit(error: data::Error) -> Error {
+    if let data::Error::FewerThanProcesses { .. } = &error {
+        return Error::usage("cannot share the batches").explained_by(error);
+    }
     Error::usage("the transforms do not fit the images").explained_by(error)
 }

@@ -48,12 +48,12 @@ impl Processes {
     ///
     /// # Errors
     ///
-    /// With exit code 2, where there are several and this program was built without MPI.
+    /// With exit code 2, where there are several and this program was built without MPI, or MPI does not know of them.
     pub fn join() -> Result<Self, Error> {
-        let sizes = SIZES.iter().filter_map(|name| env::var(name).ok());
-        let size = sizes.filter_map(|size| size.parse().ok()).max();
-        match size {
-            Some(2..) => several(size.unwrap_or_default()),
+        match launched() {
+            Some(count @ 2..) => several(Some(count)),
+            // PMIx tells a process its own number alone.
+            None if cfg!(feature = "mpi") && env::var_os("PMIX_RANK").is_some() => several(None),
             _ => Ok(Self::alone()),
         }
     }
@@ -83,22 +83,28 @@ impl Processes {
         all.iter().filter(|other| **other == cores).count()
     }
 
-    /// Does `work`, which may change what is on the disk, in one process of each machine before the others.
-    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// The number of this process among those of its machine.
+    pub fn number_here(&self) -> usize {
         let machine = machine();
-        let first = self
-            .gather(&machine)
-            .iter()
-            .position(|other| *other == machine);
-        let is_first_here = first == Some(self.0.rank());
-        let wait = || self.0.all_gather_bytes(&[]);
-        if !is_first_here {
-            wait();
-        }
+        let before = &self.gather(&machine)[..self.0.rank()];
+        before.iter().filter(|other| **other == machine).count()
+    }
+
+    /// Waits for all.
+    pub fn meet(&self) {
+        self.0.all_gather_bytes(&[]);
+    }
+
+    /// Does `work`, which may change what is on the disk: the first process, then one of each machine, then the others.
+    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        let turn = match self.number_here() {
+            0 if self.is_first() => 0,
+            0 => 1,
+            _ => 2,
+        };
+        (0..turn).for_each(|_| self.meet());
         let done = work();
-        if is_first_here {
-            wait();
-        }
+        (turn..2).for_each(|_| self.meet());
         done
     }
 
@@ -191,7 +197,7 @@ impl Processes {
     /// # Errors
     ///
     /// With exit code 1, where they do not.
-    pub fn check_weights(&self, model: &Model) -> Result<(), Error> {
+    pub fn check_same_weights(&self, model: &Model) -> Result<(), Error> {
         if self.count() == 1 {
             return Ok(());
         }
@@ -231,13 +237,31 @@ impl Processes {
     }
 }
 
+/// How many processes a launcher says it started together.
+pub fn launched() -> Option<usize> {
+    let told = SIZES.iter().find_map(|name| env::var(name).ok());
+    told.and_then(|count| count.parse().ok())
+}
+
 #[cfg(feature = "mpi")]
-fn several(_: usize) -> Result<Processes, Error> {
-    mpi::World::join().map(|world| Processes(Arc::new(world)))
+fn several(count: Option<usize>) -> Result<Processes, Error> {
+    let processes = Processes(Arc::new(mpi::World::join()?));
+    match count {
+        Some(count) if count != processes.count() => Err(Error::usage(format!(
+            "cannot train in {count} processes"
+        ))
+        .because(format!("MPI knows of {} of them", processes.count()))
+        .with_hint(
+            "start them by the launcher of the MPI that this program was built with (under Slurm, `srun --mpi=pmix`), or \
+             add `--alone` where each is a run of its own",
+        )),
+        _ => Ok(processes),
+    }
 }
 
 #[cfg(not(feature = "mpi"))]
-fn several(count: usize) -> Result<Processes, Error> {
+fn several(count: Option<usize>) -> Result<Processes, Error> {
+    let count = count.unwrap_or_default();
     Err(Error::usage(format!("cannot train in {count} processes"))
         .because("this program was built without the feature `mpi`")
         .with_hint(

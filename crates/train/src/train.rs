@@ -78,8 +78,8 @@ pub struct Trainer<'a> {
     pub interrupted: Arc<AtomicBool>,
     /// Images that could not be read and were told of, by split and place.
     pub skipped: BTreeSet<(&'static str, usize)>,
-    /// Whether some process was to stop when the last update was made.
-    pub stops_after: bool,
+    /// Whether a process was to stop when the last update was made.
+    pub is_stopped_by_one: bool,
 }
 
 /// How a run ended.
@@ -182,9 +182,8 @@ impl Trainer<'_> {
             let share = of_all as f64 / images as f64;
             let part = batch.part(part.clone());
             let (more, found) = match shared {
-                Some(shared) if self.plan.sync_bn => {
-                    let shared = shared.clone();
-                    (shared.clone()).synchronized(|| self.gradients(&part, index, Some(&shared)))
+                Some(batch) if self.plan.sync_bn => {
+                    (batch.clone()).synchronized(|| self.gradients(&part, index, shared))
                 }
                 _ => self.gradients(&part, index, shared),
             };
@@ -263,7 +262,7 @@ impl Trainer<'_> {
         let loss = own.loss.into_scalar::<f32>();
         let right = own.right.into_scalar::<i64>() as f32;
         let [loss, right, stops] = (self.processes).sum_numbers([loss, right, f32::from(stops)]);
-        self.stops_after = stops > 0.0;
+        self.is_stopped_by_one = stops > 0.0;
         Update {
             loss: Tensor::from_floats([loss], &self.device),
             right: Tensor::from_ints([right as i64], &self.device),
@@ -275,7 +274,7 @@ impl Trainer<'_> {
     fn is_to_stop(&self) -> bool {
         match self.processes.count() {
             1 => self.interrupted.load(Ordering::Relaxed),
-            _ => self.stops_after,
+            _ => self.is_stopped_by_one,
         }
     }
 
@@ -464,7 +463,7 @@ impl Trainer<'_> {
     }
 
     fn save(&mut self) -> Result<(), Error> {
-        self.processes.check_weights(&self.state.model)?;
+        self.processes.check_same_weights(&self.state.model)?;
         if !self.processes.is_first() {
             return Ok(());
         }

@@ -217,7 +217,7 @@ fn check_finish(activation: Activation, adds: bool, activate: fn(Tensor<4>) -> T
     }
 }
 
-/// What a normalisation, rectified with its residual, makes of images, and of a gradient by its output.
+/// What a normalisation, with what follows it, makes of images, and of a gradient by its output.
 struct Normalized {
     /// Image by image: the output, and the gradient by the images.
     of_images: [Vec<f64>; 2],
@@ -228,7 +228,12 @@ struct Normalized {
 }
 
 impl Normalized {
-    fn of(images: &Reference, gradient: &Reference, precision: DType) -> Self {
+    fn of(
+        images: &Reference,
+        gradient: &Reference,
+        precision: DType,
+        (activation, adds): (Activation, bool),
+    ) -> Self {
         let device = Device::flex().autodiff();
         let channel =
             |values: [f64; 4]| Tensor::<1>::from_data(values, (&device, precision)).require_grad();
@@ -238,8 +243,8 @@ impl Normalized {
             channel([0.1, 0.2, -0.3, 0.0]),
         );
         let finish = Finish {
-            residual: Some(x.clone()),
-            activation: Activation::Relu,
+            residual: adds.then(|| x.clone()),
+            activation,
         };
         let normalized = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON, finish);
         let gradient = gradient.tensor_as(precision, &device);
@@ -276,15 +281,22 @@ fn part(whole: &Reference, images: Range<usize>) -> Reference {
 fn a_shared_batch_is_normalised_as_a_whole_one() {
     let images = Reference::noise([6, 4, 5, 3], 10);
     let gradient = Reference::noise(images.shape, 11);
+    let follows = [
+        (Activation::Identity, false),
+        (Activation::Relu, false),
+        (Activation::Relu, true),
+        (Activation::Silu, false),
+    ];
     // In double precision, the CPU computes with the portable bodies.
-    for precision in [DType::F32, DType::F64] {
-        let whole = Normalized::of(&images, &gradient, precision);
+    let precisions = [DType::F32, DType::F64].into_iter();
+    for (precision, follows) in precisions.flat_map(|p| follows.map(|follows| (p, follows))) {
+        let whole = Normalized::of(&images, &gradient, precision, follows);
         let shares = thread::scope(|scope| {
             let process = |(communicator, own): (Arc<dyn Communicator>, Range<usize>)| {
                 let (images, gradient) = (part(&images, own.clone()), part(&gradient, own));
                 scope.spawn(move || {
                     let batch = SharedBatch::new(communicator, vec![1, 3, 2]);
-                    batch.synchronized(|| Normalized::of(&images, &gradient, precision))
+                    batch.synchronized(|| Normalized::of(&images, &gradient, precision, follows))
                 })
             };
             let processes = communicator::threads(3).into_iter().zip([0..1, 1..4, 4..6]);
@@ -292,25 +304,31 @@ fn a_shared_batch_is_normalised_as_a_whole_one() {
             let joined = threads.into_iter().map(|thread| thread.join().unwrap());
             joined.collect::<Vec<_>>()
         });
-        let compare = |what: &str, found: Vec<f64>, expected: &[f64]| {
-            let shape = [found.len()];
-            assert_close(what, TensorData::new(found, shape), expected);
-        };
-        for (which, expected) in whole.of_images.iter().enumerate() {
-            let found = shares
-                .iter()
-                .flat_map(|share| share.of_images[which].clone());
-            compare("of the images", found.collect(), expected);
+        assert_shared(&shares, &whole);
+    }
+}
+
+/// Fails unless processes together did what one did.
+#[track_caller]
+fn assert_shared(shares: &[Normalized], whole: &Normalized) {
+    let compare = |what: &str, found: Vec<f64>, expected: &[f64]| {
+        let shape = [found.len()];
+        assert_close(what, TensorData::new(found, shape), expected);
+    };
+    for (which, expected) in whole.of_images.iter().enumerate() {
+        let found = shares
+            .iter()
+            .flat_map(|share| share.of_images[which].clone());
+        compare("of the images", found.collect(), expected);
+    }
+    for (which, expected) in whole.statistics.iter().enumerate() {
+        for share in shares {
+            compare("statistics", share.statistics[which].clone(), expected);
         }
-        for (which, expected) in whole.statistics.iter().enumerate() {
-            for share in &shares {
-                compare("statistics", share.statistics[which].clone(), expected);
-            }
-        }
-        for (which, expected) in whole.gradients.iter().enumerate() {
-            let sum = |channel: usize| shares.iter().map(|s| s.gradients[which][channel]).sum();
-            compare("gradient", (0..4).map(sum).collect(), expected);
-        }
+    }
+    for (which, expected) in whole.gradients.iter().enumerate() {
+        let sum = |channel: usize| shares.iter().map(|s| s.gradients[which][channel]).sum();
+        compare("gradient", (0..4).map(sum).collect(), expected);
     }
 }
 

@@ -11,15 +11,17 @@ use crate::streams::say;
 /// What shells say of a program that an interrupt ended.
 pub const INTERRUPTED: u8 = 130;
 
-/// A flag that the first interrupt sets, saying what will be; the second one ends the process.
-pub fn watch(says: &'static str) -> Arc<AtomicBool> {
+/// A flag that the first interrupt sets, saying what will be, if anything; the second one ends the process.
+pub fn watch(says: Option<&'static str>) -> Arc<AtomicBool> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&interrupted);
     let watching = ctrlc::set_handler(move || {
         if set.swap(true, Ordering::Relaxed) {
             process::exit(INTERRUPTED.into());
         }
-        say(format_args!("{says}; once more to stop at once"));
+        if let Some(says) = says {
+            say(format_args!("{says}; once more to stop at once"));
+        }
     });
     if let Err(error) = watching {
         say(format_args!(

@@ -36,6 +36,7 @@ use serde::Serialize;
 use crate::cli::{Cli, Command, DataArgs};
 use crate::datasets;
 use crate::error::Error;
+use crate::processes;
 use crate::streams::print_line;
 
 /// Does what the command line says. The code is what the process exits with.
@@ -44,6 +45,7 @@ use crate::streams::print_line;
 ///
 /// Whatever went wrong, with the exit code of its kind.
 pub fn run(cli: Cli) -> Result<ExitCode, Error> {
+    check_processes(&cli)?;
     match (cli.command, cli.run) {
         (Some(Command::Eval(arguments)), _) => eval::run(&arguments),
         (Some(Command::Predict(arguments)), _) => predict::run(&arguments),
@@ -67,6 +69,26 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks that no two processes are to write the same files.
+fn check_processes(cli: &Cli) -> Result<(), Error> {
+    let count = processes::launched().unwrap_or(1);
+    let has_a_part_for_each = match &cli.command {
+        Some(Command::Reproduce(arguments)) => arguments.sweep.shard.is_some(),
+        Some(Command::Study(arguments)) => arguments.sweep.shard.is_some(),
+        Some(Command::Pack(_)) => false,
+        _ => true,
+    };
+    if count == 1 || has_a_part_for_each {
+        return Ok(());
+    }
+    Err(Error::usage(format!(
+        "this command was started {count} times, and all would write the same files"
+    ))
+    .with_hint(
+        "start it once; of `reproduce` and `study`, each may do its part, as in `--shard 1/4`",
+    ))
 }
 
 fn data_dir(arguments: &DataArgs) -> PathBuf {

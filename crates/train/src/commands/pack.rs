@@ -39,7 +39,7 @@ pub fn run(arguments: &PackArgs) -> Result<ExitCode, Error> {
         shard_bytes: arguments.shard_bytes,
         on_bad_image: arguments.on_bad_image,
     };
-    let interrupted = interrupt::watch("stopping: the shards that are whole stay");
+    let interrupted = interrupt::watch(Some("stopping: the shards that are whole stay"));
     let mut progress = Work::new(["packing into", "packed into"]);
     let packed = pack::pack(&opened, &arguments.output, &packing, &mut progress, &|| {
         interrupted.load(Ordering::Relaxed)

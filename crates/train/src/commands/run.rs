@@ -58,7 +58,7 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
     let file = RecipeFile::find(&arguments.config, &arguments.set, arguments.seed)?;
     let architecture = file.architecture()?;
     start::check_parts(&file, &architecture)?;
-    let device = device::choose(&arguments.device)?;
+    let device = device::choose_for(&arguments.device, processes.number_here())?;
     let threads = start_threads(Some(
         (arguments.threads).unwrap_or_else(|| (cores() / processes.on_these_cores()).max(1)),
     ));
@@ -91,6 +91,8 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
 
     check_agreed(processes, &plan)?;
     let prepared = Prepared::new(&plan, &opened, &architecture, processes)?;
+    // Where one of them finds something wrong, no folder is to be left behind.
+    processes.meet();
     let lock = match processes.is_first() {
         true => {
             create_folder(&folder)?;
@@ -100,11 +102,11 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
     };
     let beginning = if processes.is_first() {
         let beginning = begin_or_resume(&plan, &folder, arguments.resume, &architecture, &device)?;
-        processes.first(&beginning.place());
+        processes.first(&beginning.reached());
         beginning
     } else {
-        let place = processes.first(&Place::default());
-        follow(&plan, &folder, &architecture, &device, &place)?
+        let reached = processes.first(&Reached::default());
+        follow(&plan, &folder, &architecture, &device, &reached)?
     };
     if processes.first(&finished(&folder, &plan, &beginning)) {
         if processes.is_first() {
@@ -112,7 +114,8 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let interrupted = interrupt::watch("stopping after this step");
+    let says = processes.is_first().then_some("stopping after this step");
+    let interrupted = interrupt::watch(says);
     if arguments.while_stdin {
         interrupt::when_stdin_ends(&interrupted);
     }
@@ -143,7 +146,7 @@ fn tell_finished(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks that this process is to run what the first one is.
+/// Checks that all processes are to run what the first one is.
 fn check_agreed(processes: &Processes, plan: &Plan) -> Result<(), Error> {
     if processes.count() == 1 {
         return Ok(());
@@ -156,17 +159,24 @@ fn check_agreed(processes: &Processes, plan: &Plan) -> Result<(), Error> {
                  its own",
             )
     };
-    let first = Plan::from_toml(&processes.first(&plan.to_toml()));
-    let differences = first
-        .map_err(|fault| unlike(fault.to_string()))?
-        .differences(plan);
-    match differences.is_empty() {
-        true => Ok(()),
-        false => Err(unlike(format!(
-            "the first one's and this one's: {}",
-            differences.join("; ")
-        ))),
+    // Each may have a GPU of its own.
+    let own = Plan {
+        device: device::kind(&plan.device).to_owned(),
+        ..plan.clone()
+    };
+    let plans = processes.gather(&own.to_toml());
+    for (process, other) in plans.iter().enumerate() {
+        let other = Plan::from_toml(other).map_err(|fault| unlike(fault.to_string()))?;
+        let first = Plan::from_toml(&plans[0]).map_err(|fault| unlike(fault.to_string()))?;
+        let differences = first.differences(&other);
+        if !differences.is_empty() {
+            let differences = differences.join("; ");
+            return Err(unlike(format!(
+                "process 0 and process {process}: {differences}"
+            )));
+        }
     }
+    Ok(())
 }
 
 /// The dataset of a recipe.
@@ -364,6 +374,7 @@ impl Prepared {
         let mut splits = Vec::new();
         for (name, source) in [(VALIDATION, validation), (TEST, opened.test.clone())] {
             if let Some(source) = source {
+                check_shared(name, &source, processes)?;
                 let share = processes.share().of(0..source.len());
                 let start = share.start;
                 let loader = Loader::ordered(
@@ -406,6 +417,19 @@ impl Prepared {
     }
 }
 
+/// Checks that each process has an image of a split to look at.
+fn check_shared(split: &str, source: &Source, processes: &Processes) -> Result<(), Error> {
+    let (images, count) = (source.len(), processes.count());
+    if images >= count {
+        return Ok(());
+    }
+    Err(Error::usage(format!("cannot share the {split} split"))
+        .because(format!(
+            "it has {images} images, and {count} processes look at it"
+        ))
+        .with_hint("start fewer processes"))
+}
+
 /// The batches that a plan trains on.
 pub fn training_loader(
     plan: &Plan,
@@ -445,9 +469,9 @@ fn part(source: &Source, images: Range<usize>) -> Result<Source, data::Error> {
     Ok(Arc::new(Subset::new(Arc::clone(source), images)?))
 }
 
-/// Where a run starts, as the first process tells the others.
+/// How far a run is, as the first process tells the others.
 #[derive(Default, Serialize, Deserialize)]
-struct Place {
+struct Reached {
     step: u64,
     /// Whether that is after a checkpoint.
     resumed: bool,
@@ -462,8 +486,8 @@ struct Beginning {
 }
 
 impl Beginning {
-    fn place(&self) -> Place {
-        Place {
+    fn reached(&self) -> Reached {
+        Reached {
             step: self.state.step,
             resumed: self.resumed,
         }
@@ -476,15 +500,15 @@ fn follow(
     folder: &Path,
     architecture: &Architecture,
     device: &Choice,
-    place: &Place,
+    reached: &Reached,
 ) -> Result<Beginning, Error> {
-    if !place.resumed {
+    if !reached.resumed {
         return begin(plan, architecture, device);
     }
     let found = checkpoint::newest(folder)
         .map_err(|error| Error::failure("cannot resume the run").explained_by(error))?;
     match found.checkpoint {
-        Some(checkpoint) if checkpoint.step == place.step => Ok(Beginning {
+        Some(checkpoint) if checkpoint.step == reached.step => Ok(Beginning {
             state: restored(plan, architecture, device, checkpoint)?,
             resumed: true,
             notes: Vec::new(),
@@ -492,7 +516,7 @@ fn follow(
         _ => Err(Error::failure("cannot resume the run")
             .because(format!(
                 "the first process goes on from step {}, whose checkpoint is not in `{}` here",
-                place.step,
+                reached.step,
                 folder.display()
             ))
             .with_hint("put the run folder where all machines see it (`--run-dir DIR`)")),
@@ -532,7 +556,11 @@ fn begin_or_resume(
         return Ok(beginning);
     }
     let before = Plan::read(&path)?;
-    let differences = before.differences(plan);
+    // Of another number of processes, a note tells.
+    let differences = before.differences(&Plan {
+        processes: before.processes,
+        ..plan.clone()
+    });
     if !differences.is_empty() {
         return Err(
             Error::usage(format!("cannot resume the run in `{}`", folder.display()))
@@ -647,7 +675,7 @@ fn train(
         processes: processes.clone(),
         interrupted,
         skipped: BTreeSet::new(),
-        stops_after: false,
+        is_stopped_by_one: false,
     };
     match trainer.run()? {
         Ending::Interrupted(step) => {

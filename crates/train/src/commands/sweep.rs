@@ -163,7 +163,7 @@ fn make(folder: &Path, missing: Vec<Job>, arguments: &SweepArgs) -> Result<ExitC
         device: arguments.machine.device.clone(),
         threads: arguments.machine.threads.unwrap_or_else(cores),
         jobs: arguments.jobs,
-        interrupted: interrupt::watch("stopping: the runs save what they have"),
+        interrupted: interrupt::watch(Some("stopping: the runs save what they have")),
     };
     let failed = machine.run(missing)?;
     for name in &failed {

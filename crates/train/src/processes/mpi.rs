@@ -1,8 +1,9 @@
 //! Processes that MPI started.
 
-use std::fmt;
+use std::{fmt, thread};
 
 use kernels::Communicator;
+use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
@@ -10,6 +11,9 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives};
 
 use crate::error::Error;
+
+/// What Rust's programs exit with where they panic.
+const PANICKED: i32 = 101;
 
 /// All processes of the job. Its thread alone speaks to the others.
 pub struct World {
@@ -24,16 +28,29 @@ impl World {
     ///
     /// # Errors
     ///
-    /// Where MPI was started already.
+    /// Where MPI was started already, or is not for programs that have threads.
     pub fn join() -> Result<Self, Error> {
-        let universe = mpi::initialize()
-            .ok_or_else(|| Error::failure("cannot start MPI").because("it was started already"))?;
+        let cannot = |why: &'static str| Error::failure("cannot start MPI").because(why);
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
+            .ok_or_else(|| cannot("it was started already"))?;
+        if threading < Threading::Funneled {
+            return Err(cannot("it does not allow for threads that do not use it"));
+        }
         let world = universe.world();
         Ok(Self {
             rank: world.rank() as usize,
             size: world.size() as usize,
             _universe: universe,
         })
+    }
+}
+
+/// To say goodbye, as the universe does in the end, is to wait for all others: one that panics has them end, too.
+impl Drop for World {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.abort(PANICKED);
+        }
     }
 }
 
