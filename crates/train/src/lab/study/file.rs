@@ -30,7 +30,7 @@ pub struct Study {
     /// In what it differs from the paper that it follows.
     #[serde(default)]
     pub departs: Vec<String>,
-    /// The recipe of all experiments, as for `--config`.
+    /// The recipe of all experiments that have none of their own, as for `--config`.
     #[serde(default)]
     pub recipe: Option<String>,
     /// Keys of it that all experiments change, as for `--set`.
@@ -119,6 +119,9 @@ pub struct Experiment {
     /// Its layers with weights.
     #[serde(default)]
     pub depth: Option<usize>,
+    /// Its recipe, where that is not the study's.
+    #[serde(default)]
+    pub recipe: Option<String>,
     /// Keys of the recipe that differ, as for `--set`.
     #[serde(default)]
     pub set: Vec<String>,
@@ -217,7 +220,7 @@ impl Study {
     pub fn experiments(&self) -> Vec<runs::Experiment> {
         let experiment = |one: &Experiment| runs::Experiment {
             name: one.name.clone(),
-            recipe: self.recipe.clone().unwrap_or_default(),
+            recipe: (one.recipe.clone().or_else(|| self.recipe.clone())).unwrap_or_default(),
             set: [self.set.clone(), one.set.clone()].concat(),
         };
         self.experiment.iter().map(experiment).collect()
@@ -274,7 +277,7 @@ impl Study {
                 "expected an `[[experiment]]` or a `[[network]]`, found none",
             );
         }
-        if self.recipe.is_none() && !self.experiment.is_empty() {
+        if self.recipe.is_none() && self.experiment.iter().any(|one| one.recipe.is_none()) {
             return invalid("experiment", "experiments need a `recipe`");
         }
         if self.study.is_of_training() && !self.network.is_empty() {
