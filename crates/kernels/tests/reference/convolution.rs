@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use kernels::{Conv2dOptions, conv2d};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, Reference, TILED_TOLERANCE, TOLERANCE, assert_within};
+use crate::support::{Body, Reference, TILED_TOLERANCE, TOLERANCE, everywhere, on_the_cpu};
 
 /// Calls `visit` with the indices of input, weight and output for every product of a convolution.
 fn for_each_product(
@@ -123,6 +123,7 @@ fn deep_convolutions_are_the_references() {
                 },
             },
             TOLERANCE,
+            &everywhere(),
         );
     }
 }
@@ -148,8 +149,8 @@ fn tiled_convolution() -> impl Strategy<Value = Convolution> {
     )
 }
 
-/// Compares the convolution and both gradients with the reference.
-fn check(case: &Convolution, tolerance: f64) {
+/// Compares the convolution and both gradients of each body with the reference.
+fn check(case: &Convolution, tolerance: f64, bodies: &[Body]) {
     let images = Reference::noise(case.images, 1);
     let weight = Reference::noise(case.weight, 2);
     let [height, width] = case
@@ -177,18 +178,16 @@ fn check(case: &Convolution, tolerance: f64) {
         },
     );
 
-    let device = Device::flex().autodiff();
-    for precision in PRECISIONS {
-        let x = images.tensor_as(precision, &device).require_grad();
-        let w = weight.tensor_as(precision, &device).require_grad();
+    for body in bodies {
+        let x = body.tracked(&images).require_grad();
+        let w = body.tracked(&weight).require_grad();
         let y = conv2d(x.clone(), w.clone(), case.options);
         assert_eq!(y.dims(), out_shape);
-        let weighted = y.clone() * output_gradient.tensor_as(precision, &device);
+        let weighted = y.clone() * body.tracked(&output_gradient);
         let gradients = weighted.sum().backward();
 
         let close = |what: &str, found: Tensor<4>, expected: &[f64]| {
-            let what = format!("{precision:?} {what}");
-            assert_within(tolerance, &what, found.into_data(), expected);
+            body.assert_within(tolerance, what, found.into_data(), expected);
         };
         close("output", y, &output);
         close(
@@ -209,17 +208,59 @@ proptest! {
 
     #[test]
     fn conv2d_and_its_gradients_are_the_references(case in convolution()) {
-        check(&case, TOLERANCE);
+        check(&case, TOLERANCE, &on_the_cpu());
     }
 
     #[test]
     fn narrow_convolutions_are_the_references(case in narrow_convolution()) {
-        check(&case, TOLERANCE);
+        check(&case, TOLERANCE, &on_the_cpu());
     }
 
     #[test]
     fn tiled_convolutions_are_the_references(case in tiled_convolution()) {
-        check(&case, TILED_TOLERANCE);
+        check(&case, TILED_TOLERANCE, &on_the_cpu());
+    }
+}
+
+/// Every kind of convolution that networks have, also where the random ones are computed on the CPU alone: on a GPU, each
+/// shape has its kernels compiled, and the fastest chosen.
+#[test]
+fn the_networks_convolutions_are_the_references() {
+    let square = |kernel: usize, stride: usize| Conv2dOptions {
+        stride: [stride; 2],
+        padding: [kernel / 2; 2],
+        ..Conv2dOptions::default()
+    };
+    let grouped = |groups: usize| Conv2dOptions {
+        groups,
+        ..square(3, 1)
+    };
+    let asymmetric = Conv2dOptions {
+        padding: [0, 3],
+        ..Conv2dOptions::default()
+    };
+    let dilated = Conv2dOptions {
+        padding: [2, 2],
+        dilation: [2, 2],
+        ..Conv2dOptions::default()
+    };
+    for (images, weight, options) in [
+        ([2, 3, 17, 15], [16, 3, 7, 7], square(7, 2)),
+        ([2, 16, 8, 9], [24, 16, 3, 3], square(3, 1)),
+        ([2, 16, 9, 8], [24, 16, 3, 3], square(3, 2)),
+        ([2, 24, 5, 6], [8, 24, 1, 1], square(1, 1)),
+        ([2, 8, 5, 6], [24, 8, 1, 1], square(1, 2)),
+        ([2, 12, 8, 8], [12, 3, 3, 3], grouped(4)),
+        ([2, 12, 8, 8], [12, 1, 3, 3], grouped(12)),
+        ([2, 8, 9, 9], [8, 8, 1, 7], asymmetric),
+        ([2, 8, 9, 9], [8, 8, 3, 3], dilated),
+    ] {
+        let case = Convolution {
+            images,
+            weight,
+            options,
+        };
+        check(&case, TOLERANCE, &everywhere());
     }
 }
 
@@ -233,7 +274,7 @@ fn large_matrices_are_multiplied_whole() {
             ..Conv2dOptions::default()
         },
     };
-    check(&case, TILED_TOLERANCE);
+    check(&case, TILED_TOLERANCE, &everywhere());
 }
 
 /// The CPU keeps weights in the order of its products, while a network in evaluation may get others in their place.

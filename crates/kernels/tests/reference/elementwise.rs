@@ -1,12 +1,12 @@
 //! What goes over each value once.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kernels::{
     Activation, Finish, IdentityShortcut, LocalResponseNorm, activate, add_bias, concat,
     gate_channels, identity_shortcut, local_response_norm,
 };
 
-use crate::support::{Reference, assert_close, check};
+use crate::support::{Reference, check, everywhere};
 
 const ACTIVATIONS: [Activation; 3] = [Activation::Identity, Activation::Relu, Activation::Silu];
 
@@ -162,16 +162,13 @@ fn a_shortcut_keeps_every_other_pixel_between_zero_channels() {
             gradient[from] = output_gradient.values[to];
         }
     }
-    let device = Device::flex().autodiff();
-    let x = images.tensor(&device).require_grad();
-    let y = identity_shortcut(x.clone(), shortcut);
-    let gradients = (y.clone() * output_gradient.tensor(&device))
-        .sum()
-        .backward();
-    assert_close("output", y.into_data(), &output);
-    assert_close(
-        "gradient",
-        x.grad(&gradients).unwrap().into_data(),
-        &gradient,
-    );
+    for body in everywhere() {
+        let x = body.tracked(&images).require_grad();
+        let y = identity_shortcut(x.clone(), shortcut);
+        let weighted = y.clone() * body.tracked(&output_gradient);
+        let gradients = weighted.sum().backward();
+        body.assert_close("output", y.into_data(), &output);
+        let found = x.grad(&gradients).unwrap().into_data();
+        body.assert_close("gradient", found, &gradient);
+    }
 }

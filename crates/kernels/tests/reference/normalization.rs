@@ -9,7 +9,7 @@ use kernels::{
     Activation, Communicator, Finish, SharedBatch, batch_norm, batch_norm_train, communicator,
 };
 
-use crate::support::{Reference, assert_close};
+use crate::support::{Body, Reference, assert_close, everywhere};
 
 const EPSILON: f64 = 1e-5;
 
@@ -49,22 +49,6 @@ fn batch_norm_in_training_is_the_reference() {
     let images = Reference::noise([3, 4, 5, 2], 4);
     let (weight, bias) = ([0.5, -1.0, 2.0, 1.5], [0.1, 0.2, -0.3, 0.0]);
     let output_gradient = Reference::noise(images.shape, 5);
-    let device = Device::flex().autodiff();
-    let x = images.tensor(&device).require_grad();
-    let w = Tensor::<1>::from_data(weight.map(|v| v as f32), &device).require_grad();
-    let b = Tensor::<1>::from_data(bias.map(|v| v as f32), &device).require_grad();
-
-    let finish = Finish::default();
-    let result = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON, finish);
-    let gradients = (result.output.clone() * output_gradient.tensor(&device))
-        .sum()
-        .backward();
-
-    assert_close(
-        "output",
-        result.output.into_data(),
-        &normalized(&images, &weight, &bias),
-    );
     let values = 3.0 * 5.0 * 2.0;
     let expected = statistics(&images);
     let means: Vec<f64> = expected.iter().map(|(mean, _)| *mean).collect();
@@ -72,9 +56,6 @@ fn batch_norm_in_training_is_the_reference() {
         .iter()
         .map(|(_, v)| v * values / (values - 1.0))
         .collect();
-    assert_close("mean", result.mean.into_data(), &means);
-    assert_close("unbiased variance", result.variance.into_data(), &unbiased);
-
     let objective = |images: &Reference, weight: &[f64], bias: &[f64]| -> f64 {
         let output = normalized(images, weight, bias);
         output
@@ -114,37 +95,37 @@ fn batch_norm_in_training_is_the_reference() {
             (moved(step) - moved(-step)) / (2.0 * step)
         })
         .collect();
-    assert_close(
-        "gradient by the images",
-        x.grad(&gradients).unwrap().into_data(),
-        &by_images,
-    );
-    assert_close(
-        "gradient by the weight",
-        w.grad(&gradients).unwrap().into_data(),
-        &by_weight,
-    );
-    assert_close(
-        "gradient by the bias",
-        b.grad(&gradients).unwrap().into_data(),
-        &by_bias,
-    );
+    for body in everywhere() {
+        let vector = |values: [f64; 4]| {
+            let of_channels = Reference {
+                shape: [1, 4, 1, 1],
+                values: values.to_vec(),
+            };
+            let vector: Tensor<1> = body.tracked(&of_channels).flatten(0, 3);
+            vector.require_grad()
+        };
+        let x = body.tracked(&images).require_grad();
+        let (w, b) = (vector(weight), vector(bias));
+        let finish = Finish::default();
+        let result = batch_norm_train(x.clone(), w.clone(), b.clone(), EPSILON, finish);
+        let weighted = result.output.clone() * body.tracked(&output_gradient);
+        let gradients = weighted.sum().backward();
+        let gradient = |vector: &Tensor<1>| vector.grad(&gradients).unwrap().into_data();
+
+        let expected = normalized(&images, &weight, &bias);
+        body.assert_close("output", result.output.into_data(), &expected);
+        body.assert_close("mean", result.mean.into_data(), &means);
+        body.assert_close("unbiased variance", result.variance.into_data(), &unbiased);
+        let by_x = x.grad(&gradients).unwrap().into_data();
+        body.assert_close("gradient by the images", by_x, &by_images);
+        body.assert_close("gradient by the weight", gradient(&w), &by_weight);
+        body.assert_close("gradient by the bias", gradient(&b), &by_bias);
+    }
 }
 
 #[test]
 fn batch_norm_in_evaluation_uses_the_given_statistics() {
     let images = Reference::noise([2, 2, 3, 3], 6);
-    let device = Device::flex();
-    let vector = |values: [f32; 2]| Tensor::<1>::from_data(values, &device);
-    let found = batch_norm(
-        images.tensor(&device),
-        vector([2.0, 3.0]),
-        vector([0.5, -0.5]),
-        vector([0.25, -0.25]),
-        vector([4.0, 0.25]),
-        EPSILON,
-        Finish::default(),
-    );
     let expected: Vec<f64> = (0..images.values.len())
         .map(|index| {
             let (weight, bias, mean, variance) = match index / 9 % 2 {
@@ -154,7 +135,20 @@ fn batch_norm_in_evaluation_uses_the_given_statistics() {
             (images.values[index] - mean) / (variance + EPSILON).sqrt() * weight + bias
         })
         .collect();
-    assert_close("output", found.into_data(), &expected);
+    for body in everywhere() {
+        let vector =
+            |values: [f32; 2]| Tensor::<1>::from_data(values, &body.device).cast(body.precision);
+        let found = batch_norm(
+            body.tensor(&images),
+            vector([2.0, 3.0]),
+            vector([0.5, -0.5]),
+            vector([0.25, -0.25]),
+            vector([4.0, 0.25]),
+            EPSILON,
+            Finish::default(),
+        );
+        body.assert_close("output", found.into_data(), &expected);
+    }
 }
 
 #[test]
@@ -181,12 +175,25 @@ fn what_follows_a_normalisation_is_what_burn_computes() {
 
 /// `activation(norm(x) + x)`, or without the sum.
 fn check_finish(activation: Activation, adds: bool, activate: fn(Tensor<4>) -> Tensor<4>) {
-    let device = Device::flex().autodiff();
+    for body in everywhere() {
+        check_finish_of(&body, activation, adds, activate);
+    }
+}
+
+fn check_finish_of(
+    body: &Body,
+    activation: Activation,
+    adds: bool,
+    activate: fn(Tensor<4>) -> Tensor<4>,
+) {
     let images = Reference::noise([3, 20, 5, 7], 8);
-    let output_gradient = Reference::noise(images.shape, 9).tensor(&device);
-    let ones = || Tensor::<1>::ones([20], &device).require_grad();
+    let output_gradient = body.tracked(&Reference::noise(images.shape, 9));
+    let ones = || {
+        let ones = Tensor::<1>::ones([20], (&body.autodiff(), body.precision));
+        ones.require_grad()
+    };
     let run = |fused: bool| {
-        let (x, w, b) = (images.tensor(&device).require_grad(), ones(), ones());
+        let (x, w, b) = (body.tracked(&images).require_grad(), ones(), ones());
         // One operation more, so that the fork is not at a leaf.
         let fork = batch_norm_train(x.clone(), ones(), ones(), EPSILON, Finish::default()).output;
         let finish = |is_fused: bool| match is_fused {
@@ -213,7 +220,7 @@ fn check_finish(activation: Activation, adds: bool, activate: fn(Tensor<4>) -> T
     };
     for (fused, apart) in run(true).into_iter().zip(run(false)) {
         let apart: Vec<f64> = apart.iter::<f64>().collect();
-        assert_close("fused", fused, &apart);
+        body.assert_close("fused", fused, &apart);
     }
 }
 

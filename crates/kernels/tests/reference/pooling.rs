@@ -1,10 +1,10 @@
 //! Pooling.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kernels::{Pool2dOptions, avg_pool2d, global_average, max_pool2d};
 use proptest::prelude::*;
 
-use crate::support::{PRECISIONS, Reference, assert_close};
+use crate::support::{Body, Reference, everywhere, on_the_cpu};
 
 fn pooling() -> impl Strategy<Value = ([usize; 4], Pool2dOptions)> {
     let sizes = (1..4usize, 1..20usize, 1..12usize, 1..12usize);
@@ -50,6 +50,57 @@ fn for_each_window(
     }
 }
 
+/// Compares both poolings and their gradients, of each body, with the reference.
+fn check(shape: [usize; 4], options: Pool2dOptions, counts_padding: bool, bodies: &[Body]) {
+    let images = Reference::noise(shape, 16);
+    let [n, channels, height, width] = shape;
+    let [out_height, out_width] = options.output_size([height, width]).unwrap();
+    let output_gradient = Reference::noise([n, channels, out_height, out_width], 17);
+    let zeros = || {
+        (
+            vec![0.0; output_gradient.values.len()],
+            vec![0.0; images.values.len()],
+        )
+    };
+    let ((mut largest, mut of_largest), (mut mean, mut of_mean)) = (zeros(), zeros());
+    for (image, channel) in (0..n).flat_map(|n| (0..channels).map(move |c| (n, c))) {
+        for_each_window(
+            [height, width],
+            options,
+            counts_padding,
+            |[y, x], pixels, counted| {
+                let to = output_gradient.index([image, channel, y, x]);
+                let from = |[y, x]: [usize; 2]| images.index([image, channel, y, x]);
+                let values = || pixels.iter().map(|pixel| images.values[from(*pixel)]);
+                largest[to] = values().fold(f64::NEG_INFINITY, f64::max);
+                let first = pixels
+                    .iter()
+                    .find(|pixel| images.values[from(**pixel)] == largest[to]);
+                of_largest[from(*first.unwrap())] += output_gradient.values[to];
+                mean[to] = values().sum::<f64>() / counted as f64;
+                for pixel in pixels {
+                    of_mean[from(*pixel)] += output_gradient.values[to] / counted as f64;
+                }
+            },
+        );
+    }
+    for body in bodies {
+        let run = |pool: &dyn Fn(Tensor<4>) -> Tensor<4>| {
+            let x = body.tracked(&images).require_grad();
+            let y = pool(x.clone());
+            let weighted = y.clone() * body.tracked(&output_gradient);
+            let gradients = weighted.sum().backward();
+            (y.into_data(), x.grad(&gradients).unwrap().into_data())
+        };
+        let (output, gradient) = run(&|x| max_pool2d(x, options));
+        body.assert_close("maximum", output, &largest);
+        body.assert_close("gradient of the maximum", gradient, &of_largest);
+        let (output, gradient) = run(&|x| avg_pool2d(x, options, counts_padding));
+        body.assert_close("mean", output, &mean);
+        body.assert_close("gradient of the mean", gradient, &of_mean);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -58,41 +109,27 @@ proptest! {
         (shape, options) in pooling(),
         counts_padding: bool,
     ) {
-        let images = Reference::noise(shape, 16);
-        let [n, channels, height, width] = shape;
-        let [out_height, out_width] = options.output_size([height, width]).unwrap();
-        let output_gradient = Reference::noise([n, channels, out_height, out_width], 17);
-        let zeros = || (vec![0.0; output_gradient.values.len()], vec![0.0; images.values.len()]);
-        let ((mut largest, mut of_largest), (mut mean, mut of_mean)) = (zeros(), zeros());
-        for (image, channel) in (0..n).flat_map(|n| (0..channels).map(move |c| (n, c))) {
-            for_each_window([height, width], options, counts_padding, |[y, x], pixels, counted| {
-                let to = output_gradient.index([image, channel, y, x]);
-                let from = |[y, x]: [usize; 2]| images.index([image, channel, y, x]);
-                let values = || pixels.iter().map(|pixel| images.values[from(*pixel)]);
-                largest[to] = values().fold(f64::NEG_INFINITY, f64::max);
-                let first = pixels.iter().find(|pixel| images.values[from(**pixel)] == largest[to]);
-                of_largest[from(*first.unwrap())] += output_gradient.values[to];
-                mean[to] = values().sum::<f64>() / counted as f64;
-                for pixel in pixels {
-                    of_mean[from(*pixel)] += output_gradient.values[to] / counted as f64;
-                }
-            });
-        }
-        let device = Device::flex().autodiff();
-        for precision in PRECISIONS {
-            let run = |pool: &dyn Fn(Tensor<4>) -> Tensor<4>| {
-                let x = images.tensor_as(precision, &device).require_grad();
-                let y = pool(x.clone());
-                let weighted = y.clone() * output_gradient.tensor_as(precision, &device);
-                let gradients = weighted.sum().backward();
-                (y.into_data(), x.grad(&gradients).unwrap().into_data())
-            };
-            let (output, gradient) = run(&|x| max_pool2d(x, options));
-            assert_close("maximum", output, &largest);
-            assert_close("gradient of the maximum", gradient, &of_largest);
-            let (output, gradient) = run(&|x| avg_pool2d(x, options, counts_padding));
-            assert_close("mean", output, &mean);
-            assert_close("gradient of the mean", gradient, &of_mean);
+        check(shape, options, counts_padding, &on_the_cpu());
+    }
+}
+
+/// Those of the networks, also where the random ones are computed on the CPU alone.
+#[test]
+fn the_networks_poolings_are_the_references() {
+    for (kernel, stride, padding, ceil) in [
+        (2, 2, 0, false),
+        (3, 2, 1, false),
+        (3, 2, 0, true),
+        (3, 1, 1, false),
+    ] {
+        let options = Pool2dOptions {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [padding; 2],
+            ceil,
+        };
+        for counts_padding in [false, true] {
+            check([2, 5, 8, 9], options, counts_padding, &everywhere());
         }
     }
 }
@@ -108,15 +145,13 @@ fn a_global_average_is_the_mean_of_each_channel() {
     let gradient: Vec<f64> = (0..images.values.len())
         .map(|index| output_gradient.values[index / 6] / 6.0)
         .collect();
-    let device = Device::flex().autodiff();
-    let x = images.tensor(&device).require_grad();
-    let y = global_average(x.clone());
-    let weighted = y.clone() * output_gradient.tensor(&device).reshape([3, 5]);
-    let gradients = weighted.sum().backward();
-    assert_close("output", y.into_data(), &output);
-    assert_close(
-        "gradient",
-        x.grad(&gradients).unwrap().into_data(),
-        &gradient,
-    );
+    for body in everywhere() {
+        let x = body.tracked(&images).require_grad();
+        let y = global_average(x.clone());
+        let weighted = y.clone() * body.tracked(&output_gradient).reshape([3, 5]);
+        let gradients = weighted.sum().backward();
+        body.assert_close("output", y.into_data(), &output);
+        let found = x.grad(&gradients).unwrap().into_data();
+        body.assert_close("gradient", found, &gradient);
+    }
 }

@@ -2,6 +2,8 @@
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
+use crate::gpu;
+
 /// Largest error over largest value, as f32 arithmetic in any order can do.
 pub const TOLERANCE: f64 = 1e-5;
 /// The same of convolutions in tiles, whose transforms cost some digits.
@@ -62,8 +64,64 @@ pub fn assert_within(tolerance: f64, what: &str, found: TensorData, expected: &[
     }
 }
 
-/// Both bodies of every operation: the CPU's own, and the portable one.
-pub const PRECISIONS: [DType; 2] = [DType::F32, DType::F64];
+/// What computes an operation.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Without autodiff.
+    pub device: Device,
+    pub precision: DType,
+    /// Times the error that the CPU's own body may make.
+    slack: f64,
+}
+
+impl Body {
+    pub fn autodiff(&self) -> Device {
+        self.device.clone().autodiff()
+    }
+
+    /// The reference's values in this body's precision.
+    pub fn tensor(&self, of: &Reference) -> Tensor<4> {
+        of.tensor_as(self.precision, &self.device)
+    }
+
+    /// The same on the device that keeps what gradients need.
+    pub fn tracked(&self, of: &Reference) -> Tensor<4> {
+        of.tensor_as(self.precision, &self.autodiff())
+    }
+
+    pub fn assert_close(&self, what: &str, found: TensorData, expected: &[f64]) {
+        self.assert_within(TOLERANCE, what, found, expected);
+    }
+
+    pub fn assert_within(&self, tolerance: f64, what: &str, found: TensorData, expected: &[f64]) {
+        let what = format!("{what}, {:?} on {:?}", self.precision, self.device);
+        assert_within(tolerance * self.slack, &what, found, expected);
+    }
+}
+
+/// The CPU's own bodies, and the portable ones, which it takes in double precision.
+pub fn on_the_cpu() -> Vec<Body> {
+    let body = |precision| Body {
+        device: Device::flex(),
+        precision,
+        slack: 1.0,
+    };
+    [DType::F32, DType::F64].map(body).into()
+}
+
+/// These, and the portable ones on a GPU, where the tests are built for one and there is one. Its functions round to fewer
+/// digits than a CPU's.
+pub fn everywhere() -> Vec<Body> {
+    let on_gpu = |device| Body {
+        device,
+        precision: DType::F32,
+        slack: 10.0,
+    };
+    on_the_cpu()
+        .into_iter()
+        .chain(gpu::device().map(on_gpu))
+        .collect()
+}
 
 /// Compares an operation with a reference in f64, and its gradients by all inputs with differences of
 /// that reference.
@@ -81,24 +139,19 @@ pub fn check(
             .zip(&output_gradient.values);
         products.map(|(value, gradient)| value * gradient).sum()
     });
-    let device = Device::flex().autodiff();
-    for precision in PRECISIONS {
+    for body in everywhere() {
         let tensors: Vec<Tensor<4>> = (inputs.iter())
-            .map(|input| input.tensor_as(precision, &device).require_grad())
+            .map(|input| body.tracked(input).require_grad())
             .collect();
         let output = operation(&tensors);
         assert_eq!(output.dims(), expected.shape);
-        let weighted = output.clone() * output_gradient.tensor_as(precision, &device);
+        let weighted = output.clone() * body.tracked(&output_gradient);
         let gradients = weighted.sum().backward();
-        assert_close(
-            &format!("{precision:?} output"),
-            output.into_data(),
-            &expected.values,
-        );
+        body.assert_close("output", output.into_data(), &expected.values);
         for (number, (tensor, slopes)) in tensors.iter().zip(&slopes).enumerate() {
-            let what = format!("{precision:?} gradient by input {number}");
+            let what = format!("gradient by input {number}");
             let found = tensor.grad(&gradients).unwrap().into_data();
-            assert_close(&what, found, slopes);
+            body.assert_close(&what, found, slopes);
         }
     }
 }

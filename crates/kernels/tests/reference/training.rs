@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor};
 use kernels::{SgdOptions, cross_entropy, linear, sgd_update};
 
-use crate::support::{PRECISIONS, Reference, assert_close, check};
+use crate::support::{Reference, check, everywhere};
 
 #[test]
 fn scores_are_compared_with_labels() {
@@ -12,7 +12,7 @@ fn scores_are_compared_with_labels() {
         check(
             &[Reference::noise([5, 7, 1, 1], 50)],
             |x| {
-                let labels = Tensor::<1, Int>::from_data(labels, &Device::flex().autodiff());
+                let labels = Tensor::<1, Int>::from_data(labels, &x[0].device());
                 cross_entropy(x[0].clone().reshape([5, 7]), labels, smoothing).reshape([1, 1, 1, 1])
             },
             |x| {
@@ -79,7 +79,6 @@ fn a_loss_of_what_is_no_number_is_none() {
 
 #[test]
 fn weights_move_against_their_gradient() {
-    let device = Device::flex();
     let of = |seed| Reference::noise([1, 1, 1, 40_000], seed);
     let (weight, gradient, velocity) = (of(51), of(52), of(53));
     for (momentum, nesterov, moves) in [
@@ -110,14 +109,14 @@ fn weights_move_against_their_gradient() {
             expected.0.push(weight.values[index] - 0.1 * direction);
             expected.1.push(moved);
         }
-        for precision in PRECISIONS {
-            let flat = |of: &Reference| of.tensor_as(precision, &device).flatten::<1>(0, 3);
+        for body in everywhere() {
+            let flat = |of: &Reference| body.tensor(of).flatten::<1>(0, 3);
             let before = moves.then(|| flat(&velocity));
             let update = sgd_update(flat(&weight), flat(&gradient), before, options);
-            assert_close("weight", update.weight.into_data(), &expected.0);
+            body.assert_close("weight", update.weight.into_data(), &expected.0);
             assert_eq!(update.velocity.is_some(), momentum != 0.0);
             if let Some(velocity) = update.velocity {
-                assert_close("velocity", velocity.into_data(), &expected.1);
+                body.assert_close("velocity", velocity.into_data(), &expected.1);
             }
         }
     }
