@@ -114,6 +114,21 @@ fn a_run_with_dropout_that_is_killed_ends_in_the_same_bytes() {
     assert!(other.bytes("model.safetensors") != reference.bytes("model.safetensors"));
 }
 
+/// By what the loss is scaled is: it falls with each update whose gradients overflow, which is left out.
+#[test]
+fn a_run_of_sixteen_bits_that_is_killed_ends_in_the_same_bytes() {
+    let place = Place::new();
+    let bits = "--set precision=f16 --set length.steps=15 --set eval.every.steps=6";
+    let reference = place.finished_run("reference", &format!("{LINE} {bits}"));
+    let run = killed_at(&place, "run", "checkpoint", 5, bits);
+    resume(&place, "run", bits).is(0);
+    assert_same(&run, &reference);
+
+    let other = format!("{LINE} {bits} --set precision=f32");
+    let other = place.finished_run("other", &other);
+    assert!(other.bytes("model.safetensors") != reference.bytes("model.safetensors"));
+}
+
 /// Which blocks a micro-batch goes through is no part of the state either.
 #[test]
 fn a_run_through_some_blocks_at_a_time_that_is_killed_ends_in_the_same_bytes() {

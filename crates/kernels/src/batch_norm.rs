@@ -1,7 +1,7 @@
 //! Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1).
 
 use burn::backend::{Dispatch, TensorMetadata};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use crate::ops::{CnnOps, Optional};
 use crate::{Activation, SharedBatch, activate, profile};
@@ -69,6 +69,8 @@ pub fn batch_norm_train(
         n * height * width > 0,
         "of no pixels, there are no statistics"
     );
+    let precision = images.dtype();
+    let (images, finish) = as_parameters(images, finish, weight.dtype());
     let (finish, rest) = finish.split();
     let shared = SharedBatch::current();
     let all = shared.as_ref().map_or(n, SharedBatch::whole);
@@ -87,7 +89,7 @@ pub fn batch_norm_train(
         (output.shape().to_vec(), 0)
     });
     BatchNormTrain {
-        output: activate(Tensor::from_dispatch(output), rest),
+        output: activate(Tensor::from_dispatch(output), rest).cast(precision),
         mean: Tensor::from_dispatch(mean).detach(),
         variance: unbiased(Tensor::from_dispatch(biased).detach(), all * height * width),
     }
@@ -120,17 +122,29 @@ pub fn batch_norm(
     finish: Finish,
 ) -> Tensor<4> {
     check(&images, &[&weight, &bias, &mean, &variance], &finish);
+    let precision = images.dtype();
+    let (images, finish) = as_parameters(images, finish, weight.dtype());
     let scale = weight / (variance + epsilon).sqrt();
     let shift = bias - mean * scale.clone();
     profile::pass("batch_norm", || {
-        Tensor::from_dispatch(Dispatch::affine_forward(
+        let output: Tensor<4> = Tensor::from_dispatch(Dispatch::affine_forward(
             images.into_dispatch(),
             scale.into_dispatch(),
             shift.into_dispatch(),
             residual_of(finish.residual),
             finish.activation,
-        ))
+        ));
+        output.cast(precision)
     })
+}
+
+/// What is normalised, and added to it, in the precision of the parameters, which have more digits.
+fn as_parameters(images: Tensor<4>, finish: Finish, precision: DType) -> (Tensor<4>, Finish) {
+    let finish = Finish {
+        residual: finish.residual.map(|residual| residual.cast(precision)),
+        ..finish
+    };
+    (images.cast(precision), finish)
 }
 
 fn check(images: &Tensor<4>, of_channels: &[&Tensor<1>], finish: &Finish) {

@@ -21,6 +21,7 @@ use crate::{Activation, activate};
 pub fn add_bias(images: Tensor<4>, bias: Tensor<1>, activation: Activation) -> Tensor<4> {
     let [_, channels, _, _] = images.dims();
     assert_eq!(bias.dims(), [channels], "a value for each channel");
+    let bias = bias.cast(images.dtype());
     let rectifies = activation == Activation::Relu;
     let output = profile::pass("add_bias", || {
         Tensor::from_dispatch(Dispatch::add_bias_forward(

@@ -103,6 +103,7 @@ impl From<Conv2dOptions> for ConvOptions<2> {
 /// Where the shapes do not fit each other.
 pub fn conv2d(images: Tensor<4>, weight: Tensor<4>, options: Conv2dOptions) -> Tensor<4> {
     options.check(images.dims(), weight.dims());
+    let weight = weight.cast(images.dtype());
     let multiply_adds = multiply_adds(&images, &weight);
     profile::product("conv2d", multiply_adds, || {
         Tensor::from_dispatch(Dispatch::conv2d_forward(

@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 
 use crate::ops::CnnOps;
+use crate::precision::of_sums;
 use crate::profile;
 
 /// The mean cross-entropy of scores and labels, as PyTorch's `cross_entropy(label_smoothing=..)`.
@@ -15,7 +16,7 @@ use crate::profile;
 ///
 /// - `logits`: `[n, classes]`
 /// - `labels`: `[n]`, below `classes`
-/// - output: `[1]`
+/// - output: `[1]`, of 32 bits at least
 ///
 /// # Panics
 ///
@@ -23,6 +24,8 @@ use crate::profile;
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
     let [n, _] = logits.dims();
     assert_eq!(labels.dims(), [n], "a label for each image");
+    let precision = of_sums(logits.dtype());
+    let logits = logits.cast(precision);
     profile::pass("cross_entropy", || {
         Tensor::from_dispatch(Dispatch::cross_entropy_forward(
             logits.into_dispatch(),

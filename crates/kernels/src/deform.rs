@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, ops::DeformConvOptions};
 
 use crate::conv2d::multiply_adds;
 use crate::ops::{CnnOps, Optional};
+use crate::precision::summing;
 use crate::{Conv2dOptions, profile};
 
 /// How a deformable convolution's kernel moves over the image.
@@ -72,12 +73,17 @@ pub fn deform_conv2d(
     }
     let multiply_adds = multiply_adds(&images, &weight);
     profile::product("deform_conv2d", multiply_adds, || {
-        Tensor::from_dispatch(Dispatch::deform_conv2d_forward(
-            images.into_dispatch(),
-            weight.into_dispatch(),
-            offsets.into_dispatch(),
-            mask.map_or(Optional::None, |mask| Optional::Some(mask.into_dispatch())),
-            options,
-        ))
+        // Places between pixels want more digits than 16 bits have.
+        summing(images, |images| {
+            let precision = images.dtype();
+            let mask = mask.map(|mask| mask.cast(precision).into_dispatch());
+            Tensor::from_dispatch(Dispatch::deform_conv2d_forward(
+                images.into_dispatch(),
+                weight.cast(precision).into_dispatch(),
+                offsets.cast(precision).into_dispatch(),
+                mask.map_or(Optional::None, Optional::Some),
+                options,
+            ))
+        })
     })
 }

@@ -29,6 +29,7 @@ pub fn gate_channels(images: Tensor<4>, gates: Tensor<2>, finish: Finish) -> Ten
             "a residual of the images' shape"
         );
     }
+    let gates = gates.cast(images.dtype());
     let rectifies = finish.activation == Activation::Relu;
     let output = profile::pass("gate_channels", || {
         Tensor::from_dispatch(Dispatch::gate_channels_forward(

@@ -4,6 +4,9 @@
 //! primitives, so every backend works; a backend that can do better overrides them. Gradients are
 //! written once, on [`Autodiff`](burn::backend::Autodiff), in terms of the operations themselves.
 //!
+//! Images may be of 16 bits where parameters are of 32: an operation computes in the precision of its images, and in 32 bits
+//! where it sums over many values, as batch normalisation and the loss do.
+//!
 //! The functions of this crate are what models call:
 //!
 //! ```
@@ -36,6 +39,7 @@ mod lrn;
 mod ops;
 mod pool;
 mod portable;
+mod precision;
 pub mod profile;
 mod sgd;
 mod shortcut;

@@ -22,6 +22,7 @@ pub fn linear(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor
     let ([_, found], [outputs, inputs]) = (features.dims(), weight.dims());
     assert_eq!(found, inputs, "features for each input");
     assert_eq!(bias.dims(), [outputs], "a bias for each output");
+    let (weight, bias) = (weight.cast(features.dtype()), bias.cast(features.dtype()));
     let passes = 1 + u64::from(features.is_tracked()) + u64::from(weight.is_tracked());
     let multiply_adds =
         move |output: &Tensor<2>| passes * (output.shape().num_elements() * inputs) as u64;

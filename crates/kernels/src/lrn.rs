@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::precision::summing;
 use crate::profile;
 
 /// The constants of a local response normalisation.
@@ -35,9 +36,11 @@ pub struct LocalResponseNorm {
 pub fn local_response_norm(images: Tensor<4>, options: LocalResponseNorm) -> Tensor<4> {
     assert!(options.size > 0, "a normalisation over no channels");
     profile::pass("local_response_norm", || {
-        Tensor::from_dispatch(Dispatch::local_response_norm_forward(
-            images.into_dispatch(),
-            options,
-        ))
+        summing(images, |images| {
+            Tensor::from_dispatch(Dispatch::local_response_norm_forward(
+                images.into_dispatch(),
+                options,
+            ))
+        })
     })
 }

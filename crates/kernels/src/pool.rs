@@ -4,6 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
 use crate::ops::CnnOps;
+use crate::precision::summing;
 use crate::profile;
 
 /// How a pooling window moves over the image, as `[vertical, horizontal]`.
@@ -96,6 +97,8 @@ fn check([_, _, height, width]: [usize; 4], options: Pool2dOptions) {
 /// - output: `[n, channels]`
 pub fn global_average(images: Tensor<4>) -> Tensor<2> {
     profile::pass("global_average", || {
-        Tensor::from_dispatch(Dispatch::global_average_forward(images.into_dispatch()))
+        summing(images, |images| {
+            Tensor::from_dispatch(Dispatch::global_average_forward(images.into_dispatch()))
+        })
     })
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ema::Ema;
 use crate::files;
+use crate::loss_scale::LossScale;
 use crate::optimizer::{Optimizer, Slots};
 use crate::schedule::Plateaus;
 
@@ -63,6 +64,8 @@ pub struct State {
     pub optimizer: Optimizer,
     /// Where the network stopped getting better.
     pub plateaus: Plateaus,
+    /// What keeps gradients of 16 bits from becoming zero, where training computes in these.
+    pub loss_scale: Option<LossScale>,
     /// The average of the network, where there is one.
     pub ema: Option<Ema>,
     /// The best evaluation, where there is a validation split.
@@ -78,6 +81,8 @@ struct Header {
     #[serde(default, skip_serializing_if = "Plateaus::is_unseen")]
     plateaus: Plateaus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss_scale: Option<LossScale>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     best: Option<Best>,
     tally: Tally,
 }
@@ -87,6 +92,7 @@ pub struct Checkpoint {
     /// Updates behind it.
     pub step: u64,
     plateaus: Plateaus,
+    loss_scale: Option<LossScale>,
     best: Option<Best>,
     tally: Tally,
     tensors: Weights,
@@ -184,6 +190,7 @@ impl Checkpoint {
             model,
             optimizer: optimizer.with_kept(kept),
             plateaus: self.plateaus,
+            loss_scale: self.loss_scale,
             ema,
             best: self.best,
             tally: self.tally,
@@ -238,6 +245,7 @@ fn to_bytes(state: &State) -> Vec<u8> {
     let header = Header {
         step: state.step,
         plateaus: state.plateaus,
+        loss_scale: state.loss_scale,
         best: state.best,
         tally: state.tally,
     };
@@ -262,12 +270,14 @@ pub fn read(path: &Path) -> Result<Checkpoint, String> {
     let Header {
         step,
         plateaus,
+        loss_scale,
         best,
         tally,
     } = serde_json::from_str(header).map_err(|e| e.to_string())?;
     Ok(Checkpoint {
         step,
         plateaus,
+        loss_scale,
         best,
         tally,
         tensors,
@@ -367,6 +377,7 @@ mod tests {
             step,
             optimizer: optimizer().with_kept(kept.collect()),
             plateaus: Plateaus::default(),
+            loss_scale: Some(LossScale::default().after(step == 3)),
             ema: Some(Ema::new(0.9, &model)),
             best: Some(Best { step, top1: 12.5 }),
             tally: Tally {

@@ -7,7 +7,7 @@ use data::OnBadImage;
 use serde::Serialize;
 
 use crate::lab::study::Kind;
-use crate::recipe::Dataset;
+use crate::recipe::{Dataset, Precision};
 
 /// Train convolutional image classifiers, exactly and resumably.
 ///
@@ -52,6 +52,8 @@ pub enum Command {
     Describe(DescribeArgs),
     /// Measure how fast a network trains or classifies here
     Bench(BenchArgs),
+    /// Compare what a device computes with what the CPU does
+    Parity(ParityArgs),
     /// Check a recipe and show what it would run, without training
     Check(CheckArgs),
     /// Download datasets
@@ -433,6 +435,9 @@ pub struct BenchArgs {
     /// Measure each layer, too, in as many steps again (on the CPU)
     #[arg(long)]
     pub layers: bool,
+    /// What training computes in, as the recipe key says
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: Precision,
     /// Compute the network's blocks again in the backward pass, as the recipe key does
     #[arg(long)]
     pub gradient_checkpointing: bool,
@@ -443,6 +448,38 @@ pub struct BenchArgs {
     )]
     pub machine: MachineArgs,
     /// How to print the figures
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+}
+
+/// The flags of `train parity`.
+#[derive(Debug, Args)]
+pub struct ParityArgs {
+    /// Network, as `train list` names it (repeatable) [default: one of each family]
+    #[arg(long = "model", value_name = "NAME")]
+    pub models: Vec<String>,
+    /// Height and width of the images, in place of the paper's
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub size: Option<usize>,
+    /// Images a step
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = at_least_one, allow_negative_numbers = true)]
+    pub batch: usize,
+    /// Steps of training
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one, allow_negative_numbers = true)]
+    pub steps: usize,
+    /// What the device's training computes in, as the recipe key says; the CPU's has 32 bits
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub precision: Precision,
+    /// The largest difference that is no failure, over the norm of the CPU's values
+    #[arg(long, value_name = "X", default_value_t = 1e-3, value_parser = positive)]
+    pub tolerance: f64,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "clap would show the documentation of a flattened struct as its own help"
+    )]
+    pub machine: MachineArgs,
+    /// How to print the differences
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
 }

@@ -5,8 +5,10 @@ use burn::tensor::Device;
 use burn::tensor::DeviceKind;
 #[cfg(any(feature = "cuda", feature = "vulkan", feature = "wgpu"))]
 use burn::tensor::DeviceType;
+use clap::ValueEnum;
 
 use crate::error::Error;
+use crate::recipe::Precision;
 use crate::suggest;
 
 /// The names that `--device` takes; GPU names may carry an index, as in `cuda:1`.
@@ -31,6 +33,29 @@ pub struct Choice {
     pub device: Device,
     /// Whether it is the CPU.
     pub is_cpu: bool,
+}
+
+impl Choice {
+    /// Refuses a precision that the device does not compute in.
+    ///
+    /// # Errors
+    ///
+    /// With exit code 2, where it does not.
+    pub fn check_precision(&self, precision: Precision) -> Result<(), Error> {
+        if self.device.supports_dtype(precision.dtype()) {
+            return Ok(());
+        }
+        let all = Precision::value_variants().iter();
+        let named = |precision: &Precision| precision.to_possible_value();
+        let others: Vec<String> = all
+            .filter(|other| self.device.supports_dtype(other.dtype()))
+            .filter_map(named)
+            .map(|value| format!("`{}`", value.get_name()))
+            .collect();
+        let name = named(&precision).expect("no precision is hidden");
+        let what = format!("`{}` does not compute in `{}`", self.name, name.get_name());
+        Err(Error::usage(what).with_hint(format!("it has {}", others.join(" and "))))
+    }
 }
 
 /// Finds the device of that name; `auto` is the fastest one that is compiled in and present, and

@@ -22,6 +22,7 @@ pub mod heatmap;
 pub mod journal;
 pub mod lab;
 mod loss;
+mod loss_scale;
 pub mod metrics;
 pub mod network;
 mod optimizer;

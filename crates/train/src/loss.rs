@@ -1,6 +1,6 @@
 //! The training loss.
 
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData, activation};
 use data::{Batch, Mixed};
 use kernels::cross_entropy;
 use models::Scores;
@@ -35,8 +35,9 @@ impl Targets {
         }
     }
 
-    /// The mean over the images.
+    /// The mean over the images, of 32 bits.
     fn loss(&self, logits: Tensor<2>, loss: &Loss) -> Tensor<1> {
+        let logits = logits.cast(FloatDType::F32);
         match loss.kind {
             LossKind::CrossEntropy => self.cross_entropy(logits, loss.label_smoothing),
             LossKind::Bce => binary_cross_entropy(&logits, self.of_classes(&logits, loss)),

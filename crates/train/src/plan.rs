@@ -16,8 +16,8 @@ use crate::duration::{Duration, Epoch};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::recipe::{
-    self, Augment, Ema, Log, Loss, LossKind, Milestones, Model, Normalize, Optimizer, Recipe,
-    RecipeFile, Transform,
+    self, Augment, Ema, Log, Loss, LossKind, Milestones, Model, Normalize, Optimizer, Precision,
+    Recipe, RecipeFile, Transform,
 };
 use crate::schedule::{Curve, Schedule, WarmUp};
 
@@ -139,6 +139,9 @@ pub struct Plan {
     pub batch: usize,
     /// Micro-batches a step.
     pub accumulate: usize,
+    /// What training computes in.
+    #[serde(default, skip_serializing_if = "Precision::is_full")]
+    pub precision: Precision,
     /// Whether batch normalisation takes the statistics of all processes' images.
     #[serde(default, skip_serializing_if = "Not::not")]
     pub sync_bn: bool,
@@ -334,6 +337,7 @@ impl Plan {
             steps_per_epoch: epoch.steps(),
             batch: recipe.batch,
             accumulate: recipe.accumulate,
+            precision: recipe.precision,
             sync_bn: recipe.sync_bn,
             gradient_checkpointing: recipe.gradient_checkpointing,
             sampled_blocks: recipe.sampled_blocks,

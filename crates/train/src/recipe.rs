@@ -9,6 +9,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::FloatDType;
+use clap::ValueEnum;
 use data::{Fill, Interpolation, OnBadImage, Policy};
 use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::resnet::{BottleneckStride, ShortcutKind};
@@ -73,6 +75,9 @@ pub struct Recipe {
     /// Micro-batches that a step's batch is cut into; their gradients are averaged. Divides `batch`.
     #[serde(default = "one", deserialize_with = "bounds::positive")]
     pub accumulate: usize,
+    /// What training computes in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Whether batch normalisation in training takes the statistics of the whole batch where several processes share it,
     /// rather than each of its own images.
     #[serde(default)]
@@ -124,6 +129,35 @@ fn yes() -> bool {
 
 fn one() -> usize {
     1
+}
+
+/// What training computes in: with 16 bits, convolutions and products in these, and statistics, losses, weights and updates
+/// in 32 (Micikevicius et al. 2017, arXiv:1710.03740). Evaluation is in 32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with the range of 32.
+    Bf16,
+    /// 16 bits of smaller range: the loss is scaled, and an update whose gradients overflow is left out.
+    F16,
+}
+
+impl Precision {
+    /// Burn's name of it.
+    pub fn dtype(self) -> FloatDType {
+        match self {
+            Self::F32 => FloatDType::F32,
+            Self::Bf16 => FloatDType::BF16,
+            Self::F16 => FloatDType::F16,
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        *self == Self::F32
+    }
 }
 
 /// A network by its name in the registry, with what may be varied: `"resnet20"` or `{ name = "resnet20", shortcut = "B" }`.

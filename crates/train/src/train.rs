@@ -132,7 +132,7 @@ impl Trainer<'_> {
                 .plan
                 .schedule
                 .rate(self.state.step, self.state.plateaus);
-            let update = self.update(&batch, rate);
+            let update = self.update(&batch, rate)?;
             pending.push(Pending {
                 step: self.state.step,
                 images: batch.indices.clone(),
@@ -167,8 +167,8 @@ impl Trainer<'_> {
         self.finish(started, tested)
     }
 
-    /// One update of the weights.
-    fn update(&mut self, batch: &Batch, rate: f64) -> Update {
+    /// One update of the weights; where gradients of 16 bits overflow, it is left out.
+    fn update(&mut self, batch: &Batch, rate: f64) -> Result<Update, Error> {
         let shared = self.processes.shared(batch);
         let images = match &shared {
             Some(parts) => parts.iter().map(SharedBatch::whole).sum(),
@@ -207,17 +207,30 @@ impl Trainer<'_> {
             gradients = self.processes.sum(gradients);
             told = self.told_by_all(told);
         }
+        self.state.step += 1;
+        if let Some(scale) = self.state.loss_scale {
+            gradients = optimizer::scale(gradients, 1.0 / scale.factor());
+            let finite = optimizer::are_finite(&gradients);
+            self.state.loss_scale = Some(scale.after(finite));
+            if !finite {
+                self.note(format!(
+                    "left out update {}: its gradients overflowed, the loss being scaled by {}",
+                    self.state.step,
+                    scale.factor()
+                ))?;
+                return Ok(told);
+            }
+        }
         if let Some(largest) = self.plan.clip_norm {
             gradients = optimizer::clip_norm(gradients, largest);
         }
         let model = self.state.model.clone();
-        let steps = self.state.step;
+        let steps = self.state.step - 1;
         self.state.model = self.state.optimizer.step(model, gradients, rate, steps);
         if let Some(ema) = &mut self.state.ema {
             ema.update(&self.state.model);
         }
-        self.state.step += 1;
-        told
+        Ok(told)
     }
 
     /// What a micro-batch, number `index` of its batch, makes of the weights: of a shared one, this process's share of it.
@@ -234,7 +247,7 @@ impl Trainer<'_> {
             Some(batch) => noise::start_share(seed, step, index, batch),
             None => noise::start(seed, step, index),
         }
-        let images = images_of(part, &device);
+        let images = images_of(part, &device).cast(self.plan.precision.dtype());
         let model = &self.state.model;
         let scores =
             gradient_checkpointing::run(self.plan.gradient_checkpointing, || match self.sampling {
@@ -246,7 +259,11 @@ impl Trainer<'_> {
         if let Some(batch) = shared {
             loss = loss * (batch.own() as f64 / batch.whole() as f64);
         }
-        let mut found = loss.backward();
+        let scaled = match self.state.loss_scale {
+            Some(scale) => loss.clone() * scale.factor(),
+            None => loss.clone(),
+        };
+        let mut found = scaled.backward();
         let gradients = parameters::take_gradients(model, &mut found);
         let update = Update {
             loss: loss.inner(),

@@ -36,6 +36,7 @@ impl Dropout {
             return x;
         }
         let mask = noise::mask(x.shape().num_elements(), self.probability);
-        x.clone() * Tensor::from_data(TensorData::new(mask, x.shape()), &device)
+        let mask: Tensor<D> = Tensor::from_data(TensorData::new(mask, x.shape()), &device);
+        x.clone() * mask.cast(x.dtype())
     }
 }

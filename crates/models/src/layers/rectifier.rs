@@ -57,7 +57,10 @@ impl Rectifier {
             let operation = Operation::PRelu { weight: weight.id };
             return trace::pointwise(x, operation, slopes);
         }
-        profile::within(weight.id.val(), || prelu(x, weight.val()))
+        profile::within(weight.id.val(), || {
+            let slopes = weight.val().cast(x.dtype());
+            prelu(x, slopes)
+        })
     }
 
     /// What `layer` makes, with the residual added, rectified: `layer` is asked to add, and to rectify

@@ -16,11 +16,13 @@ use self::clock::{Clock, Lap, median};
 use self::layers::Layer;
 use self::work::Work;
 use super::blueprint::{Blueprint, MOST_VALUES, by_sides, check_bounds};
+use super::exercise::Computing;
 use super::{print_json, start_threads};
 use crate::cli::{BenchArgs, Format, Mode};
 use crate::device::{self, Choice};
 use crate::error::Error;
 use crate::progress::grouped;
+use crate::recipe::Precision;
 use crate::streams::print_line;
 
 /// Steps before the clock starts.
@@ -39,6 +41,7 @@ struct Figures {
     size: usize,
     classes: usize,
     mode: Mode,
+    precision: Precision,
     threads: usize,
     device: String,
     steps: usize,
@@ -77,6 +80,7 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Error> {
     let described = blueprint.describe();
     check_size(arguments, &described)?;
     let device = device::choose(&arguments.machine.device)?;
+    device.check_precision(arguments.precision)?;
     if arguments.layers && !device.is_cpu {
         let what = format!(
             "cannot measure the layers on `{}`, which runs ahead",
@@ -96,6 +100,7 @@ pub fn run(arguments: &BenchArgs) -> Result<(), Error> {
         size,
         classes: blueprint.classes,
         mode: arguments.mode,
+        precision: arguments.precision,
         threads,
         steps: arguments.steps,
         images_per_second,
@@ -164,8 +169,11 @@ impl Timings {
         let batch = arguments.batch;
         let Work { mut step, names } = match arguments.mode {
             Mode::Train => {
-                let checkpoints = arguments.gradient_checkpointing;
-                work::training(blueprint, batch, checkpoints, &device.device)
+                let computing = Computing {
+                    precision: arguments.precision,
+                    checkpoints: arguments.gradient_checkpointing,
+                };
+                work::training(blueprint, batch, computing, &device.device)
             }
             Mode::Infer => work::inference(blueprint, batch, &device.device),
         };

@@ -8,6 +8,7 @@ mod convert;
 mod dense;
 mod describe;
 mod eval;
+mod exercise;
 mod features;
 mod fetch;
 mod interrupt;
@@ -15,6 +16,7 @@ mod list;
 mod measure;
 mod network;
 mod pack;
+mod parity;
 mod predict;
 mod preview;
 mod price;
@@ -54,6 +56,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Error> {
         (Some(Command::List(arguments)), _) => list::run(&arguments),
         (Some(Command::Describe(arguments)), _) => describe::run(&arguments),
         (Some(Command::Bench(arguments)), _) => bench::run(&arguments),
+        (Some(Command::Parity(arguments)), _) => parity::run(&arguments),
         (Some(Command::Check(arguments)), _) => check::run(&arguments),
         (Some(Command::Fetch(arguments)), _) => fetch::run(&arguments),
         (Some(Command::Stats(arguments)), _) => stats::run(&arguments),

@@ -25,13 +25,14 @@ use crate::ema::Ema;
 use crate::error::Error;
 use crate::files;
 use crate::journal::{self, Event, Note, Resume, Start};
+use crate::loss_scale::LossScale;
 use crate::network::Card;
 use crate::optimizer::Optimizer;
 use crate::plan::{self, Circumstances, DatasetFacts, Plan, Statistics};
 use crate::preprocess::{self, Preprocessing};
 use crate::processes::Processes;
 use crate::progress::{self, Machine};
-use crate::recipe::{Dataset, Mix, RecipeFile};
+use crate::recipe::{Dataset, Mix, Precision, RecipeFile};
 use crate::record::Record;
 use crate::report;
 use crate::schedule::Plateaus;
@@ -59,6 +60,7 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
     let architecture = file.architecture()?;
     start::check_parts(&file, &architecture)?;
     let device = device::choose_for(&arguments.device, processes.number_here())?;
+    device.check_precision(file.recipe.precision)?;
     let threads = start_threads(Some(
         (arguments.threads).unwrap_or_else(|| (cores() / processes.on_these_cores()).max(1)),
     ));
@@ -723,6 +725,7 @@ fn initial(plan: &Plan, model: Model) -> State {
         step: 0,
         optimizer: Optimizer::new(plan.optimizer.clone()),
         plateaus: Plateaus::default(),
+        loss_scale: (plan.precision == Precision::F16).then(LossScale::default),
         ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
         best: None,
         tally: Tally::default(),

@@ -10,9 +10,9 @@ pub fn accumulate(sum: Gradients, more: Gradients, scale: f64) -> Gradients {
     if sum.is_empty() && scale == 1.0 {
         return more;
     }
-    let scaled = more.into_iter().map(|gradient| gradient.map(|g| g * scale));
+    let scaled = self::scale(more, scale);
     if sum.is_empty() {
-        return scaled.collect();
+        return scaled;
     }
     sum.into_iter()
         .zip(scaled)
@@ -21,6 +21,23 @@ pub fn accumulate(sum: Gradients, more: Gradients, scale: f64) -> Gradients {
             (sum, more) => sum.or(more),
         })
         .collect()
+}
+
+/// The gradients, each value times `factor`.
+pub fn scale(gradients: Gradients, factor: f64) -> Gradients {
+    let scaled = gradients
+        .into_iter()
+        .map(|gradient| gradient.map(|g| g * factor));
+    scaled.collect()
+}
+
+/// Whether all values are finite. Waits for the device once.
+pub fn are_finite(gradients: &Gradients) -> bool {
+    let each = gradients.iter().flatten();
+    let each: Vec<_> = each
+        .map(|gradient| gradient.clone().is_finite().all())
+        .collect();
+    each.is_empty() || Tensor::cat(each, 0).all().into_scalar::<bool>()
 }
 
 /// The gradients, scaled down where their norm over all parameters is above `largest`, as PyTorch's
@@ -49,6 +66,16 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
+
+    #[test]
+    fn one_value_that_is_not_finite_is_seen() {
+        let gradient = |values: [f32; 2]| Some(Tensor::<1>::from_data(values, &Device::flex()));
+        for (value, finite) in [(1.0, true), (f32::NAN, false), (f32::NEG_INFINITY, false)] {
+            let gradients = vec![gradient([3.0, value]), None, gradient([0.0, 4.0])];
+            assert_eq!(are_finite(&gradients), finite, "{value}");
+        }
+        assert!(are_finite(&vec![None]));
+    }
 
     #[test]
     fn gradients_are_clipped_by_their_norm_over_all_parameters() {

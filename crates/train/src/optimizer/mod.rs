@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use models::parameters::{self, Role};
 
-pub use self::gradients::{Gradients, accumulate, clip_norm};
+pub use self::gradients::{Gradients, accumulate, are_finite, clip_norm, scale};
 use crate::recipe::{self, ParameterKind};
 
 /// What an optimizer keeps of a parameter from one step to the next, flat; [`Optimizer::slots`] has the names.
