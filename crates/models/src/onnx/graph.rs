@@ -1,6 +1,7 @@
 //! The operations of a network as operators of ONNX.
 
 use std::collections::HashMap;
+use std::f32::consts::FRAC_1_SQRT_2;
 
 use burn::module::{Module, ParamId};
 use kernels::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
@@ -123,6 +124,7 @@ impl Builder<'_> {
                 let gate = self.add("Sigmoid", &inputs);
                 self.add("Mul", &[inputs[0], &gate])
             }
+            Operation::Gelu => self.gelu(inputs[0]),
             Operation::Sigmoid => self.add("Sigmoid", &inputs),
             Operation::Tanh => self.add("Tanh", &inputs),
             Operation::Scale(factor) => {
@@ -143,6 +145,17 @@ impl Builder<'_> {
             Operation::Flatten => self.add("Flatten", &inputs),
             Operation::Pixel => self.unsqueeze(inputs[0], &[2, 3]),
         }
+    }
+
+    /// `x (1 + erf(x / sqrt(2))) / 2`.
+    fn gelu(&mut self, x: &str) -> String {
+        let mut number = |value: f32| self.constant(Tensor::floats(&[], &[value]));
+        let [root, one, half] = [FRAC_1_SQRT_2, 1.0, 0.5].map(&mut number);
+        let scaled = self.add("Mul", &[x, &root]);
+        let erf = self.add("Erf", &[&scaled]);
+        let sum = self.add("Add", &[&erf, &one]);
+        let product = self.add("Mul", &[x, &sum]);
+        self.add("Mul", &[&product, &half])
     }
 
     /// An absent bias stands between offsets and mask.

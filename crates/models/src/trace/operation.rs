@@ -50,6 +50,7 @@ pub(crate) enum Operation {
     StochasticDepth,
     Relu,
     Silu,
+    Gelu,
     Sigmoid,
     Tanh,
     /// By a number.
