@@ -68,13 +68,8 @@ impl Builder<'_> {
                 kernel,
                 options,
             } => {
-                let leaves: &[_] = if *has_bias {
-                    &["weight", "bias"]
-                } else {
-                    &["weight"]
-                };
                 let attributes = convolution(*kernel, options);
-                self.layer("Conv", *weight, &inputs, leaves, attributes)
+                self.layer("Conv", *weight, &inputs, leaves(*has_bias), attributes)
             }
             Operation::DeformConv2d {
                 weight,
@@ -115,9 +110,9 @@ impl Builder<'_> {
                 let means = self.add("GlobalAveragePool", &inputs);
                 self.add("Flatten", &[&means])
             }
-            Operation::Linear { weight } => {
+            Operation::Linear { weight, has_bias } => {
                 let transposed = vec![Attribute::of_int("transB", 1)];
-                self.layer("Gemm", *weight, &inputs, &["weight", "bias"], transposed)
+                self.layer("Gemm", *weight, &inputs, leaves(*has_bias), transposed)
             }
             Operation::Relu => self.add("Relu", &inputs),
             Operation::Silu => {
@@ -367,6 +362,15 @@ impl Builder<'_> {
             .expect("a network does something");
         last.outputs = vec![LOGITS.to_owned()];
         self.graph
+    }
+}
+
+/// The parameters of a layer with a weight.
+fn leaves(has_bias: bool) -> &'static [&'static str] {
+    if has_bias {
+        &["weight", "bias"]
+    } else {
+        &["weight"]
     }
 }
 
