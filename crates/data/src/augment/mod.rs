@@ -1184,6 +1184,7 @@ mod tests {
                 grey,
                 Transform::Flip {
                     probability: f32::NAN,
+                    alternating: false,
                 },
                 "`probability` of `flip` is out of range: expected 0 to 1, found NaN",
             ),
