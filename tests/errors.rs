@@ -176,6 +176,7 @@ fn what_is_typed_wrong() {
             "--config small.toml --set model=resnet9",
             "--config small.toml --set dataset=cifar-10",
             "--config small.toml --set model.bottleneck_stride=3x3",
+            "--config small.toml --set whiten.images=10 --set whiten.epsilon=0.001",
             "--config small.toml --set freeze=[\"stage4\"]",
             "--config small.toml --set freeze=[\"stem\",\"layer\"]",
             "--config small.toml --set freeze=stem",

@@ -318,7 +318,7 @@ fn views_that_make_no_sense_say_why() {
         ),
         (
             "--view all",
-            "[possible values: center, ten-crop, five-random, dense, multi-scale, multi-crop]",
+            "[possible values: center, ten-crop, five-random, dense, multi-scale, multi-crop, mirror-translate]",
         ),
         ("--folder images --split train", "cannot be used with"),
     ] {

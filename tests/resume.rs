@@ -172,6 +172,58 @@ fn a_run_by_lamb_on_plateaus_that_is_killed_ends_in_the_same_bytes() {
     assert_same(&run, &reference);
 }
 
+/// The slow weights, and until when the bias of what whitens learns, are parts of the state, or follow from the step.
+#[test]
+fn a_run_with_lookahead_and_whitening_that_is_killed_ends_in_the_same_bytes() {
+    let place = Place::new();
+    let (images, size) = (24, 3 * 25 * 25);
+    let pixels: Vec<f32> = (0..images * size)
+        .map(|i| ((i * i + 7 * i) % 251) as f32 / 250.0 - 0.5)
+        .collect();
+    let labels: Vec<i64> = (0..images as i64).map(|i| i % 10).collect();
+    let tensors = support::images_and_labels([images, 3, 25, 25], &pixels, &labels);
+    place.write("train.safetensors", tensors);
+    place.write(
+        "fast.toml",
+        r#"
+        model     = "airbench94"
+        dataset   = { tensors = "train.safetensors" }
+        batch     = 8
+        length    = { steps = 11 }
+        whiten    = { images = 20, epsilon = 1e-3, bias = { steps = 5 } }
+        lookahead = { every = { steps = 2 }, decay = 0.95, power = 3, from = { steps = 3 } }
+        [optimizer.sgd]
+        momentum = 0.85
+        nesterov = true
+        norm     = { rate_factor = 64, weight_decay = 1e-5 }
+        [schedule.constant]
+        rate = 0.01
+        [checkpoint]
+        every = { steps = 1 }
+        keep  = 20
+        [[augment.train]]
+        flip = { probability = 0.5, alternating = true }
+        [[augment.train]]
+        random_crop = { size = 25, padding = 2, padding_mode = "reflect" }
+        "#,
+    );
+    let line = "--config fast.toml";
+    let whole = place.finished_run("whole", line);
+    for step in [2, 4, 7] {
+        let folder = format!("killed-{step}");
+        let run = place.run(&folder);
+        let mut running = place.start(&format!("{line} --run-dir {folder}"));
+        running.wait_until(|| run.has_reached("checkpoint", step));
+        running.kill();
+        place
+            .train(&format!("{line} --run-dir {folder} --resume"))
+            .is(0);
+        for file in ["model.safetensors", "checkpoints/step-00000011.safetensors"] {
+            assert!(run.bytes(file) == whole.bytes(file), "{file} differs");
+        }
+    }
+}
+
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_in_the_same_bytes() {
     let place = Place::new();

@@ -640,6 +640,53 @@ def deformables():
     }
 
 
+class ScaleFreeNorm(nn.BatchNorm2d):
+    """Batch normalisation whose scale stays 1, and whose statistics follow the batches quickly."""
+
+    def __init__(self, channels):
+        super().__init__(channels, eps=1e-12, momentum=0.4)
+        self.weight.requires_grad = False
+
+
+class AirbenchStage(nn.Module):
+    """Two 3x3 convolutions, of which the first is pooled before it is normalised."""
+
+    def __init__(self, channels, width):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.norm1 = ScaleFreeNorm(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = ScaleFreeNorm(width)
+
+    def forward(self, x):
+        x = F.gelu(self.norm1(F.max_pool2d(self.conv1(x), 2)))
+        return F.gelu(self.norm2(self.conv2(x)))
+
+
+class Scaled(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
+def airbench94(classes):
+    """Jordan 2024, section 3.1; the patches of the first convolution are 2x2 pixels of three colours."""
+    widths = (2 * 3 * 2 * 2, 64, 256, 256)
+    stages = [AirbenchStage(*pair) for pair in zip(widths, widths[1:])]
+    return nn.Sequential(
+        nn.Conv2d(3, widths[0], 2),
+        nn.GELU(),
+        *stages,
+        nn.MaxPool2d(3),
+        nn.Flatten(),
+        nn.Linear(widths[-1], classes, bias=False),
+        Scaled(1 / 9),
+    )
+
+
 DEPTHS = {8: 1, 20: 3, 32: 5, 44: 7, 56: 9, 110: 18, 1202: 200}
 
 NETWORKS = {
@@ -695,6 +742,7 @@ NETWORKS = {
         f"efficientnet_{name}": torchvision_(f"efficientnet_{name}", image)
         for name, image in EFFICIENTNETS.items()
     },
+    "airbench94": paper(airbench94, "Jordan 2024 section 3.1"),
 }
 
 

@@ -9,6 +9,9 @@ Only what these recipes use is understood; any other key is an error. A golden h
 computed in double precision; how far PyTorch's own single precision is from that is printed. Paths
 in a recipe are as seen from the repository's root.
 
+Files under `by-rule/` are not there: their weights and images are those of forward.py's rule, image i being of class i
+modulo 10.
+
 The learning rates are low on purpose. A rounding error that moves a value across ReLU's kink changes
 the gradient, and training amplifies the change: at a rate of 0.1, PyTorch's own losses in single
 precision are 1e-2 apart after 20 steps, depending on how it computes convolutions; at 0.01, 2e-4.
@@ -24,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import lr_scheduler
 
+from forward import tensor
 from networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
@@ -59,17 +63,76 @@ def draw_weights(path, network, seed):
     save_file({name: value for name, value in state if value.is_floating_point()}, path)
 
 
+def load(path, network, images):
+    """The tensors of a file, or those of the rule: weights of this network, or images of this shape."""
+    if not path.startswith("by-rule/"):
+        return load_file(ROOT / path)
+    if path.endswith("weights.safetensors"):
+        state = network.state_dict().items()
+        return {name: tensor(name, value.shape) for name, value in state if value.is_floating_point()}
+    return {"images": tensor("images", images), "labels": torch.arange(images[0]) % 10}
+
+
+def whiten(network, settings, images):
+    """The first convolution as what whitens patches of images, which stays so; the largest component of each eigenvector
+    is positive."""
+    conv = network[0]
+    patches = images[: settings.pop("images")].double()
+    for axis, side in zip((2, 3), conv.kernel_size):
+        patches = patches.unfold(axis, side, 1)
+    patches = patches.permute(0, 2, 3, 1, 4, 5).reshape(-1, conv.weight[0].numel())
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    values, vectors = values.flip(0), vectors.flip(1)
+    signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
+    filters = (signs * vectors / (values + settings.pop("epsilon")).sqrt()).T
+    conv.weight.data = torch.cat((filters, -filters)).reshape(conv.weight.shape).to(conv.weight.dtype)
+    conv.weight.requires_grad = False
+
+
+class Lookahead:
+    """Jordan 2024, section 3.4: slow weights that keep more of themselves as the run goes on, and to which the network
+    returns at the end of each epoch."""
+
+    def __init__(self, network, settings, steps, steps_per_epoch):
+        self.state = [value for value in network.state_dict().values() if value.is_floating_point()]
+        self.every, self.begin = settings.pop("every")["steps"], settings.pop("from")["steps"]
+        self.decay, self.power = settings.pop("decay"), settings.pop("power")
+        self.steps, self.steps_per_epoch = steps, steps_per_epoch
+        self.slow = None
+
+    def after(self, step):
+        if step <= self.begin:
+            return
+        if step % self.every == 0:
+            kept = self.decay**self.every * (step / self.steps) ** self.power
+            if self.slow is None:
+                self.slow = [value.clone() for value in self.state]
+            for slow, value in zip(self.slow, self.state):
+                slow.lerp_(value, 1 - kept)
+        if self.slow and (step % self.every == 0 or step % self.steps_per_epoch == 0 or step == self.steps):
+            for slow, value in zip(self.slow, self.state):
+                value.copy_(slow)
+
+
 def sgd(network, settings, rate):
-    """Weight decay leaves alone what `decay_exclude` names."""
+    """Weight decay leaves alone what `decay_exclude` names; normalisations may have a group of their own."""
     exclude = settings.pop("decay_exclude", [])
     decay = settings.pop("weight_decay", 0.0)
+    own = settings.pop("norm", None)
     groups = {decay: [], 0.0: []}
+    of_norms = []
     for module in network.modules():
         norm = isinstance(module, nn.BatchNorm2d)
         for name, parameter in module.named_parameters(recurse=False):
             kind = "norm" if norm else name
+            if norm and own:
+                of_norms.append(parameter)
+                continue
             groups[0.0 if kind in exclude else decay].append(parameter)
     groups = [{"params": params, "weight_decay": decay} for decay, params in groups.items() if params]
+    if own:
+        own_rate = rate * own["rate_factor"]
+        groups.append({"params": of_norms, "lr": own_rate, "weight_decay": own["weight_decay"]})
     return torch.optim.SGD(groups, lr=rate, **settings)
 
 
@@ -101,11 +164,17 @@ def train(path, dtype):
         recipe.pop(key)
     assert recipe.pop("shuffle") is False
     network = NETWORKS[recipe.pop("model")].build(10)
-    network.load_state_dict(load_file(ROOT / recipe.pop("init")))
+    network.load_state_dict(load(recipe.pop("init"), network, None), strict=False)
     network.to(dtype).train()
-    data = load_file(ROOT / recipe.pop("dataset")["tensors"])
+    data = load(recipe.pop("dataset")["tensors"], None, (24, 3, 25, 25))
     images, labels = data["images"].to(dtype), data["labels"]
     batch, steps = recipe.pop("batch"), recipe.pop("length")["steps"]
+    bias_steps = steps
+    if "whiten" in recipe:
+        settings = recipe.pop("whiten")
+        bias_steps = settings.pop("bias")["steps"]
+        whiten(network, settings, images)
+        assert not settings, f"not understood: {settings}"
     accumulate = recipe.pop("accumulate", 1)
     clip_norm = recipe.pop("clip_norm", None)
     smoothing = recipe.pop("loss", {}).get("label_smoothing", 0.0)
@@ -113,11 +182,16 @@ def train(path, dtype):
     rate = schedule.pop("rate") if kind == "constant" else schedule.pop("start")
     optimizer = sgd(network, recipe.pop("optimizer")["sgd"], rate)
     schedule = scheduler(optimizer, kind, schedule, steps)
+    batches_per_epoch = -(-len(labels) // batch)
+    lookahead = None
+    if "lookahead" in recipe:
+        lookahead = Lookahead(network, recipe.pop("lookahead"), steps, batches_per_epoch)
     assert not recipe, f"not understood: {recipe}"
 
     losses, rates = [], []
-    batches_per_epoch = -(-len(labels) // batch)
     for step in range(steps):
+        if step == bias_steps:
+            network[0].bias.requires_grad = False
         start = step % batches_per_epoch * batch
         parts = torch.arange(start, min(start + batch, len(labels))).chunk(accumulate)
         optimizer.zero_grad()
@@ -133,6 +207,8 @@ def train(path, dtype):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
+        if lookahead:
+            lookahead.after(step + 1)
     return losses, rates, network.state_dict()
 
 

@@ -2,7 +2,7 @@
 
 Its weights are those of forward.py's rule. Pixel i of the image of class k is 256 u, rounded down, where u is element i of
 the tensor called `image` and k. Images are scaled by Pillow (bilinear), and normalised by a mean of 0.5 and a deviation of
-0.25. What is averaged over the views is the softmax of the scores; where the network slides over a view, as a network of
+0.25. What is averaged over the views is the softmax of the scores, or for `mirror-translate` the scores themselves; where the network slides over a view, as a network of
 convolutions, the scores are averaged over the places first.
 """
 
@@ -68,11 +68,21 @@ def reflected(views):
     return views + [V.horizontal_flip(view) for view in views]
 
 
+def shifted(image):
+    """The middle twice, and a pixel up and left of it, and down and right, of the image in its reflection."""
+    padded = F.pad(image, [1] * 4, mode="reflect")
+    middle = V.center_crop(image, SIDE)
+    down, right = ((side - SIDE) // 2 for side in image.shape[1:])
+    up_left, down_right = (V.crop(padded, down + 2 * i, right + 2 * i, SIDE, SIDE) for i in (0, 1))
+    return [middle, middle, up_left, down_right]
+
+
 # By the flags of `train eval`. The shorter side of each image is 40: these scale none.
 UNSCALED = {
     "--view center --resize 40": lambda image: [V.center_crop(scaled(image, 40), SIDE)],
     "--view ten-crop --resize 40": lambda image: reflected(five(scaled(image, 40))),
     "--view ten-crop --resize 40 --padding 3": lambda image: reflected(five(scaled(image, 40, 3))),
+    "--view mirror-translate --resize 40": lambda image: reflected(shifted(scaled(image, 40))),
     "--view dense --resize 40": lambda image: reflected([scaled(image, 40)]),
     "--view multi-scale --scales 40": lambda image: reflected([scaled(image, 40)]),
     "--view multi-crop --scales 40": lambda image: reflected(grid(scaled(image, 40))),
@@ -86,19 +96,22 @@ SCALED = {
 }
 
 
-def loss(network, views):
-    """The mean over the images of the cross-entropy of the averaged probabilities."""
+def loss(network, flags, views):
+    """The mean over the images of the cross-entropy of the averaged probabilities, or scores."""
     total = 0
     for label in range(len(SIZES)):
         scores = [slide(network, (view[None] - 0.5) / 0.25) for view in views(picture(label))]
-        total -= math.log(torch.cat(scores).softmax(1).mean(0)[label])
+        scores = torch.cat(scores)
+        if "mirror-translate" in flags:
+            scores = scores.mean(0, keepdim=True)
+        total -= math.log(scores.softmax(1).mean(0)[label])
     return total / len(SIZES)
 
 
 def losses(views):
     network = lenet5()
     with torch.no_grad():
-        return {flags: float(f"{loss(network, views):.10g}") for flags, views in views.items()}
+        return {flags: float(f"{loss(network, flags, views):.10g}") for flags, views in views.items()}
 
 
 def main():

@@ -135,7 +135,14 @@ fn random_resized_crop() -> Vec<Transform> {
         ratio: [3.0 / 4.0, 4.0 / 3.0],
         interpolation: Interpolation::Bilinear,
     };
-    vec![crop, Transform::Flip { probability: 0.5 }, normalize()]
+    vec![
+        crop,
+        Transform::Flip {
+            probability: 0.5,
+            alternating: false,
+        },
+        normalize(),
+    ]
 }
 
 fn scale_jitter() -> Vec<Transform> {
@@ -144,7 +151,14 @@ fn scale_jitter() -> Vec<Transform> {
         size: 224,
         interpolation: Interpolation::Bilinear,
     };
-    vec![jitter, Transform::Flip { probability: 0.5 }, normalize()]
+    vec![
+        jitter,
+        Transform::Flip {
+            probability: 0.5,
+            alternating: false,
+        },
+        normalize(),
+    ]
 }
 
 fn resize_center_crop() -> Vec<Transform> {
@@ -164,8 +178,16 @@ fn crop_with_padding() -> Vec<Transform> {
     let crop = Transform::RandomCrop {
         size: 32,
         padding: 4,
+        padding_mode: data::PaddingMode::Constant,
     };
-    vec![crop, Transform::Flip { probability: 0.5 }, normalize()]
+    vec![
+        crop,
+        Transform::Flip {
+            probability: 0.5,
+            alternating: false,
+        },
+        normalize(),
+    ]
 }
 
 fn small_images() -> Source {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::augment;
 use crate::dataset::at;
 use crate::random::{self, Purpose};
 use crate::{
@@ -269,8 +270,12 @@ impl Assembly {
     fn image(&self, epoch: u64, place: usize, repeat: usize) -> Result<(Image, usize)> {
         let Sample { image, label } = self.source.get(place)?;
         let key = (repeat * self.images + place) as u64;
-        let mut rng = random::stream(self.seed, Purpose::Augment, epoch, key);
-        let image = self.pipeline.apply(image, &mut rng)?;
+        let place = augment::Place {
+            seed: self.seed,
+            epoch,
+            image: key,
+        };
+        let image = self.pipeline.apply_at(image, place)?;
         match image.size == self.output {
             true => Ok((image, label)),
             false => Err(Error::SampleSize {

@@ -13,6 +13,7 @@ pub mod augment;
 mod batch;
 mod dataset;
 mod decode;
+mod eigen;
 mod error;
 pub mod fetch;
 mod fingerprint;
@@ -29,10 +30,11 @@ mod sample;
 mod sources;
 pub mod statistics;
 mod view;
+mod whitening;
 
 pub use assembly::Share;
 pub use augment::{
-    Choice, Fill, Interpolation, Normalization, Operation, Pipeline, Policy, Transform,
+    Choice, Fill, Interpolation, Normalization, Operation, PaddingMode, Pipeline, Policy, Transform,
 };
 pub use batch::{Batch, Skipped};
 pub use burn_dataset::Dataset;
@@ -53,3 +55,4 @@ pub use sources::files::Files;
 pub use sources::tensors::read_images;
 pub use statistics::{Pca, Statistics};
 pub use view::{Frame, Mirror, Places, View, Views};
+pub use whitening::Whitening;

@@ -299,7 +299,7 @@ fn work(
 mod tests {
     use super::*;
     use crate::random::{self, Purpose};
-    use crate::{Dataset, Fill, InMemory, Mixed, Pixels, Sample, Skipped, Transform};
+    use crate::{Dataset, Fill, InMemory, Mixed, PaddingMode, Pixels, Sample, Skipped, Transform};
 
     const IMAGES: usize = 10;
 
@@ -317,8 +317,12 @@ mod tests {
             Transform::RandomCrop {
                 size: 2,
                 padding: 1,
+                padding_mode: PaddingMode::Constant,
             },
-            Transform::Flip { probability: 0.5 },
+            Transform::Flip {
+                probability: 0.5,
+                alternating: false,
+            },
         ])
     }
 

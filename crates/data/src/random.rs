@@ -22,6 +22,8 @@ pub enum Purpose {
     Erase = 4,
     /// How the images of a batch are mixed.
     Mix = 5,
+    /// Whether an image is mirrored in even epochs, or in odd ones.
+    Flip = 6,
 }
 
 /// The stream of (seed, purpose, epoch, index): ChaCha8 keyed by these as four little-endian `u64`.

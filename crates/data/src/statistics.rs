@@ -4,6 +4,7 @@ use burn_dataset::Dataset;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::first_size;
+use crate::eigen::Eigen;
 use crate::{Error, OnBadImage, Result, Sample, Size};
 
 /// Statistics of a training set.
@@ -99,10 +100,13 @@ pub fn pca(source: &dyn Dataset<Sample, Error>, on_bad_image: OnBadImage) -> Res
             found: size.channels,
         });
     }
-    let (eigenvalues, eigenvectors) = eigen(covariance(source, on_bad_image)?);
+    let covariance = covariance(source, on_bad_image)?;
+    let Eigen { values, vectors } = Eigen::of(covariance.map(Vec::from).into());
     Ok(Pca {
-        eigenvalues: eigenvalues.map(|v| v as f32),
-        eigenvectors: eigenvectors.map(|row| row.map(|v| v as f32)),
+        eigenvalues: std::array::from_fn(|i| values[i] as f32),
+        eigenvectors: std::array::from_fn(|row| {
+            std::array::from_fn(|column| vectors[row][column] as f32)
+        }),
     })
 }
 
@@ -134,49 +138,6 @@ fn covariance(
         }
     }
     Ok(products)
-}
-
-/// Eigenvalues, the largest first, and eigenvectors as columns of a symmetric matrix, by Jacobi's rotations.
-fn eigen(mut a: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
-    const SWEEPS: usize = 30;
-    let mut v = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    for _ in 0..SWEEPS {
-        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
-            if a[p][q] != 0.0 {
-                rotate(&mut a, &mut v, p, q);
-            }
-        }
-    }
-    let mut order = [0, 1, 2];
-    order.sort_by(|&i, &j| a[j][j].total_cmp(&a[i][i]));
-    (
-        order.map(|i| a[i][i]),
-        v.map(|row| order.map(|i| row[i] * sign(&v, i))),
-    )
-}
-
-/// One of Jacobi's rotations: makes `a[p][q]` zero, and turns the eigenvectors `v` along.
-fn rotate(a: &mut [[f64; 3]; 3], v: &mut [[f64; 3]; 3], p: usize, q: usize) {
-    let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
-    let tangent = theta.signum() / (theta.abs() + theta.hypot(1.0));
-    let cosine = 1.0 / tangent.hypot(1.0);
-    let sine = tangent * cosine;
-    let turn = |x: f64, y: f64| (cosine * x - sine * y, sine * x + cosine * y);
-    for row in a.iter_mut().chain(v) {
-        (row[p], row[q]) = turn(row[p], row[q]);
-    }
-    let turned = [0, 1, 2].map(|column| turn(a[p][column], a[q][column]));
-    a[p] = turned.map(|pair| pair.0);
-    a[q] = turned.map(|pair| pair.1);
-}
-
-/// The sign that makes the largest component of column `i` positive.
-fn sign(v: &[[f64; 3]; 3], i: usize) -> f64 {
-    let largest = v
-        .iter()
-        .map(|row| row[i])
-        .fold(0.0_f64, |a, b| if b.abs() > a.abs() { b } else { a });
-    largest.signum()
 }
 
 /// Hands size and values of every image to `visit`; of those that are not skipped.

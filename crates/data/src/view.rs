@@ -7,7 +7,7 @@ use std::fmt;
 
 use rand::{Rng, RngExt};
 
-use crate::augment::{crop, flip};
+use crate::augment::{Padding, PaddingMode, crop, flip};
 use crate::{Choice, Error, Image, Interpolation, Result, Size, Transform};
 
 /// How an image is looked at: in each frame the same places, in the order frame, place, mirror image.
@@ -17,8 +17,10 @@ pub struct Views {
     pub frames: Vec<Frame>,
     /// How it is scaled.
     pub interpolation: Interpolation,
-    /// Zeros that are added on each side of the scaled image.
+    /// Pixels that are added on each side of the scaled image.
     pub padding: usize,
+    /// What they are.
+    pub padding_mode: PaddingMode,
     /// Where the parts lie.
     pub places: Places,
     /// Which parts are mirrored left to right.
@@ -45,6 +47,9 @@ pub enum Places {
     Grid(usize),
     /// At so many random places, all equally likely.
     Random(usize),
+    /// In the middle, and so many pixels up and left of it, and down and right (Jordan 2024, arXiv:2404.00498, section 3.5);
+    /// the middle weighs as much as the other two.
+    Shifted(usize),
 }
 
 /// Which parts of an image are mirrored left to right.
@@ -83,6 +88,19 @@ impl Views {
         self.frames.len() * self.places.count() * mirror_images
     }
 
+    /// How much of what is said of an image each view has a say in: together 1.
+    pub fn weights(&self) -> Vec<f64> {
+        let of_place = |place: usize| match (self.places, place) {
+            (Places::Shifted(_), 0) => 2.0,
+            _ => 1.0,
+        };
+        let in_frame = self.count() / self.frames.len();
+        let of_view = |view: usize| of_place(view % in_frame * self.places.count() / in_frame);
+        let weights: Vec<f64> = (0..self.count()).map(of_view).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(|weight| weight / sum).collect()
+    }
+
     /// The views of an image of `size`.
     ///
     /// # Errors
@@ -97,6 +115,9 @@ impl Views {
                 Some(resize) => resize.output_size(size)?,
                 None => size,
             };
+            if self.padding_mode == PaddingMode::Reflect {
+                crop::check_reflection("view", self.padding, scaled)?;
+            }
             let whole = [scaled.height, scaled.width].map(|side| side + 2 * self.padding);
             let part = part.unwrap_or(whole);
             for [top, left] in self.places.of(part, whole, rng)? {
@@ -160,7 +181,11 @@ impl Views {
             width,
             ..scaled.size
         };
-        let part = crop::apply(scaled, to, self.padding, view.top, view.left);
+        let padding = Padding {
+            pixels: self.padding,
+            mode: self.padding_mode,
+        };
+        let part = crop::apply(scaled, to, padding, view.top, view.left);
         Ok(flip::apply(part, view.mirrored))
     }
 }
@@ -169,6 +194,7 @@ impl Places {
     fn count(self) -> usize {
         match self {
             Self::Middle => 1,
+            Self::Shifted(_) => 3,
             Self::Corners => 5,
             Self::Grid(side) => side * side,
             Self::Random(count) => count,
@@ -198,6 +224,13 @@ impl Places {
         let middle = [crop::half(down), crop::half(right)];
         Ok(match self {
             Self::Middle => vec![middle],
+            Self::Shifted(by) => {
+                let within = down.checked_sub(2 * by).zip(right.checked_sub(2 * by));
+                let (down, right) = within.ok_or_else(no_room)?;
+                let [top, left] = [crop::half(down), crop::half(right)];
+                let moved = |by: usize| [top + by, left + by];
+                vec![moved(by), moved(0), moved(2 * by)]
+            }
             Self::Corners => vec![[0, 0], [0, right], [down, 0], [down, right], middle],
             Self::Grid(side) => {
                 let at = |index: usize, room: usize| index * room / (side - 1).max(1);
@@ -225,11 +258,21 @@ impl fmt::Display for Views {
             write!(f, "resize {scales} {}, ", self.interpolation)?;
         }
         if self.padding > 0 {
-            write!(f, "padding {}, ", self.padding)?;
+            let reflected = match self.padding_mode {
+                PaddingMode::Constant => "",
+                PaddingMode::Reflect => " reflected",
+            };
+            write!(f, "padding {}{reflected}, ", self.padding)?;
         }
         match (self.places, sizes(|frame| frame.part)) {
             (_, None) => f.write_str("the whole image"),
             (Places::Middle, Some(parts)) => write!(f, "middle of {parts}"),
+            (Places::Shifted(by), Some(parts)) => {
+                write!(
+                    f,
+                    "middle of {parts}, moved by {by} along the diagonal, too"
+                )
+            }
             (Places::Corners, Some(parts)) => write!(f, "corners and middle of {parts}"),
             (Places::Grid(side), Some(parts)) => write!(f, "{side}x{side} parts of {parts}"),
             (Places::Random(count), Some(parts)) => write!(f, "{count} random parts of {parts}"),
@@ -260,6 +303,7 @@ mod tests {
             }],
             interpolation: Interpolation::Bilinear,
             padding: 0,
+            padding_mode: PaddingMode::Constant,
             places,
             mirror,
         }
@@ -276,6 +320,29 @@ mod tests {
             size: SIZE,
             pixels: Pixels::U8((0..20).collect()),
         }
+    }
+
+    #[test]
+    fn a_shifted_middle_weighs_as_much_as_the_middle() {
+        let shifted = Views {
+            padding: 1,
+            padding_mode: PaddingMode::Reflect,
+            ..views(Places::Shifted(1), Mirror::Both)
+        };
+        let chosen = chosen(&shifted, 0);
+        let places: Vec<_> = chosen.iter().map(|view| (view.top, view.left)).collect();
+        // In the padded image of 6x7, whose middle of 2x2 is at 2, 3.
+        assert_eq!(places, [(2, 3), (2, 3), (1, 2), (1, 2), (3, 4), (3, 4)]);
+        let eighth = 0.125;
+        assert_eq!(
+            shifted.weights(),
+            [0.25, 0.25, eighth, eighth, eighth, eighth]
+        );
+        assert_eq!(views(Places::Corners, Mirror::Both).weights(), [0.1; 10]);
+        let no_room = views(Places::Shifted(2), Mirror::Never);
+        let mut rng = stream(0, Purpose::View, 0, 0);
+        let refused = no_room.choose(SIZE, &mut rng);
+        assert!(matches!(refused, Err(Error::NoRoom { .. })));
     }
 
     /// torchvision 0.29: `crops = F.five_crop(counting, 2)`, `sorted(crops + [F.hflip(crop) for crop in crops])`.

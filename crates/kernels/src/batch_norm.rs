@@ -30,12 +30,12 @@ pub struct Finish {
 
 impl Finish {
     /// What the normalisation itself does, and what is left after it: nothing in the zoo adds before
-    /// [`Activation::Silu`], which therefore is not done in one pass.
+    /// [`Activation::Silu`] or [`Activation::Gelu`], which therefore is not done in one pass.
     fn split(self) -> (Self, Activation) {
         match self.activation {
-            Activation::Silu if self.residual.is_some() => {
+            smooth @ (Activation::Silu | Activation::Gelu) if self.residual.is_some() => {
                 let activation = Activation::Identity;
-                (Self { activation, ..self }, Activation::Silu)
+                (Self { activation, ..self }, smooth)
             }
             _ => (self, Activation::Identity),
         }

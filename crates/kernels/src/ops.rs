@@ -53,8 +53,8 @@ pub trait CnnOps: Backend {
     }
 
     /// Batch normalisation by the batch's statistics, plus the residual, activated: the output, the
-    /// mean and the biased variance, of all processes' images where the batch is shared. With [`Activation::Silu`] there is
-    /// no residual.
+    /// mean and the biased variance, of all processes' images where the batch is shared. With [`Activation::Silu`] and
+    /// [`Activation::Gelu`] there is no residual.
     fn batch_norm_forward(
         images: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -439,6 +439,8 @@ pub enum Activated<B: Backend> {
     Relu(FloatTensor<B>),
     /// Silu, whose input the gradient computes again.
     Silu,
+    /// Gelu, whose input the gradient computes again.
+    Gelu,
 }
 
 /// What a maximum pooling was, for its gradient.

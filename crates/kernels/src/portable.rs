@@ -1,5 +1,7 @@
 //! Every operation from Burn's own primitives, for the backends and types that have no better.
 
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, IntDType, Shape, Slice, TensorData, read_sync};
@@ -165,6 +167,7 @@ pub(crate) fn activation_forward<B: Backend>(
         Activation::Identity => images,
         Activation::Relu => B::relu(images),
         Activation::Silu => B::float_mul(images.clone(), B::sigmoid(images)),
+        Activation::Gelu => B::float_mul(images.clone(), normal_distribution::<B>(images)),
     }
 }
 
@@ -183,7 +186,25 @@ pub(crate) fn activation_gradient<B: Backend>(
             let slope = B::float_add_scalar(B::float_mul(kept, rest), 1.0.into());
             B::float_mul(output_gradient, B::float_mul(sigmoid, slope))
         }
+        Activation::Gelu => {
+            // Φ(x) + x φ(x), φ being the slope of Φ.
+            let along = B::float_mul(kept.clone(), normal_density::<B>(kept.clone()));
+            let slope = B::float_add(normal_distribution::<B>(kept), along);
+            B::float_mul(output_gradient, slope)
+        }
     }
+}
+
+/// `(1 + erf(x / sqrt(2))) / 2`.
+fn normal_distribution<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let erf = B::float_erf(B::float_mul_scalar(x, FRAC_1_SQRT_2.into()));
+    B::float_mul_scalar(B::float_add_scalar(erf, 1.0.into()), 0.5.into())
+}
+
+/// `exp(-x² / 2) / sqrt(2 pi)`.
+fn normal_density<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let power = B::float_mul_scalar(B::float_mul(x.clone(), x), (-0.5).into());
+    B::float_mul_scalar(B::float_exp(power), (1.0 / (2.0 * PI).sqrt()).into())
 }
 
 pub(crate) fn concat_forward<B: Backend>(
@@ -311,15 +332,16 @@ pub(crate) fn batch_norm_gradients<B: Backend>(
     let gradient = match normalization.activated.clone() {
         Activated::Identity => output_gradient,
         Activated::Relu(output) => B::relu_backward(output, output_gradient),
-        Activated::Silu => {
-            let inverse =
-                inverse_deviation::<B>(normalization.variance.clone(), normalization.epsilon);
-            let scale = B::float_mul(normalization.weight.clone(), inverse);
-            let centre = B::float_mul(normalization.mean.clone(), scale.clone());
-            let shift = B::float_sub(normalization.bias.clone(), centre);
-            let sums = affine::<B>(normalization.images.clone(), scale, shift);
-            activation_gradient::<B>(sums, output_gradient, Activation::Silu)
-        }
+        Activated::Silu => activation_gradient::<B>(
+            normalized(&normalization),
+            output_gradient,
+            Activation::Silu,
+        ),
+        Activated::Gelu => activation_gradient::<B>(
+            normalized(&normalization),
+            output_gradient,
+            Activation::Gelu,
+        ),
     };
     let residual = normalization.has_residual.then(|| gradient.clone());
     if let Some(batch) = normalization.shared.clone() {
@@ -342,6 +364,15 @@ pub(crate) fn batch_norm_gradients<B: Backend>(
         bias: gradients.beta_grad,
         residual,
     }
+}
+
+/// What a normalisation makes of its images, before what they are activated by.
+fn normalized<B: Backend>(normalization: &Normalization<B>) -> FloatTensor<B> {
+    let inverse = inverse_deviation::<B>(normalization.variance.clone(), normalization.epsilon);
+    let scale = B::float_mul(normalization.weight.clone(), inverse);
+    let centre = B::float_mul(normalization.mean.clone(), scale.clone());
+    let shift = B::float_sub(normalization.bias.clone(), centre);
+    affine::<B>(normalization.images.clone(), scale, shift)
 }
 
 /// The gradients of a normalisation by the statistics of more images than these, from that by its output.

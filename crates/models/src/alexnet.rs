@@ -226,9 +226,9 @@ mod tests {
         let mut init = Init::new(&Device::flex(), Initialization::Paper, 0);
         let network = ALEXNET_2012.init(&mut init);
         let convs = network.convs.iter().map(|conv| conv.bias.as_ref());
-        let convs = convs.map(|bias| bias.expect("all have biases"));
-        let linears = [&network.fc1, &network.fc2, &network.fc3].map(|layer| &layer.bias);
+        let linears = [&network.fc1, &network.fc2, &network.fc3].map(|layer| layer.bias.as_ref());
         let first: Vec<f32> = (convs.chain(linears))
+            .map(|bias| bias.expect("all have biases"))
             .map(|bias| bias.val().slice(0..1).into_scalar())
             .collect();
         assert_eq!(first, [0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0]);

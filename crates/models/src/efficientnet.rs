@@ -64,10 +64,12 @@ pub const EFFICIENTNET_B7: EfficientNetConfig = scaled(2.0, 3.1, 0.5, AUTHORS);
 const PYTORCH: NormOptions = NormOptions {
     momentum: 0.1,
     epsilon: 1e-5,
+    learns_scale: true,
 };
 const AUTHORS: NormOptions = NormOptions {
     momentum: 0.01,
     epsilon: 1e-3,
+    learns_scale: true,
 };
 
 /// Stages 2 to 8 of table 1.

@@ -4,6 +4,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
+use crate::airbench::{Airbench, AirbenchConfig};
 use crate::alexnet::{AlexNet, AlexNetConfig};
 use crate::deform_resnet::{DeformResNet, DeformResNetConfig};
 use crate::densenet::{DenseNet, DenseNetConfig};
@@ -274,6 +275,8 @@ families! {
     DenseNet(DenseNetConfig => DenseNet),
     /// An EfficientNet.
     EfficientNet(EfficientNetConfig => EfficientNet),
+    /// A network of airbench.
+    Airbench(AirbenchConfig => Airbench),
 }
 
 /// Sets a probability, where the network has it.

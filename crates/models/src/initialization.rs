@@ -80,6 +80,8 @@ struct LayerRule {
     bias: Option<f32>,
     /// Of the rectifiers' negative side, for the rules of He et al.
     slope: f64,
+    /// Whether the first filters of a convolution are the identity.
+    identity: bool,
 }
 
 impl LayerRule {
@@ -95,6 +97,14 @@ impl LayerRule {
             _ => fan,
         };
         self.weights.weights(fan, count, rng)
+    }
+
+    fn filters(self, shape: [usize; 4], count: usize, rng: &mut impl Rng) -> Vec<f32> {
+        let mut values = self.weights(conv_fan(shape), count, rng);
+        if self.identity {
+            write_identity(&mut values, shape);
+        }
+        values
     }
 
     fn biases(self, fan: Fan, count: usize, rng: &mut impl Rng) -> Vec<f32> {
@@ -174,6 +184,7 @@ impl Init {
                 weights: initialization,
                 bias: None,
                 slope: 0.0,
+                identity: false,
             },
             drawn: 0,
         }
@@ -184,13 +195,19 @@ impl Init {
     /// overrides it.
     pub(crate) fn paper(&mut self, weights: Initialization, bias: Option<f32>) {
         if self.follows_paper {
-            let slope = self.rule.slope;
             self.rule = LayerRule {
                 weights,
                 bias,
-                slope,
+                ..self.rule
             };
         }
+    }
+
+    /// The paper has the convolutions that are made next pass on their channels as they are, as far as they have filters for
+    /// it: PyTorch's `dirac_` of as many filters as there are channels. Another choice than [`Initialization::Paper`]
+    /// overrides it.
+    pub(crate) fn paper_identity(&mut self) {
+        self.rule.identity = self.follows_paper;
     }
 
     /// What rectifies the values that the next layers are given.
@@ -205,8 +222,8 @@ impl Init {
 
     /// A convolution's weight, `[filters, channels / groups, height, width]`.
     pub(crate) fn conv_weight(&mut self, shape: [usize; 4]) -> Param<Tensor<4>> {
-        let (rule, fan) = (self.rule, conv_fan(shape));
-        self.parameter(shape, move |count, rng| rule.weights(fan, count, rng))
+        let rule = self.rule;
+        self.parameter(shape, move |count, rng| rule.filters(shape, count, rng))
     }
 
     /// The bias of a convolution with a weight of shape `weight`.
@@ -271,6 +288,20 @@ fn conv_fan([filters, channels, height, width]: [usize; 4]) -> Fan {
     Fan {
         input: channels as f64 * taps,
         output: filters as f64 * taps,
+    }
+}
+
+/// Puts filters that pass on a channel each in the place of the first ones.
+fn write_identity(values: &mut [f32], [_, channels, height, width]: [usize; 4]) {
+    let taps = height * width;
+    let middle = height / 2 * width + width / 2;
+    for (channel, filter) in values
+        .chunks_exact_mut(channels * taps)
+        .take(channels)
+        .enumerate()
+    {
+        filter.fill(0.0);
+        filter[channel * taps + middle] = 1.0;
     }
 }
 

@@ -50,6 +50,7 @@
 
 #![warn(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)]
 
+pub mod airbench;
 pub mod alexnet;
 mod complexity;
 pub mod deform_resnet;

@@ -31,7 +31,7 @@ pub trait NetworkConfig {
 
     /// Makes the network.
     ///
-    /// The classifier's bias, a value for each class, comes last among its parameters.
+    /// What comes last among its parameters has a row for each class: the classifier's bias, or its weight where it has none.
     fn init(&self, init: &mut Init) -> Self::Network;
 
     /// Which rectifier the network has, where there is a choice.

@@ -1,9 +1,10 @@
 //! Every network by name.
 
 use crate::Architecture::{
-    self, AlexNet, DeformResNet, DenseNet, EfficientNet, Highway, Inception, LeNet, Nin, OverFeat,
-    PreAct, ResNet, SeNet, SqueezeNet, Vgg,
+    self, Airbench, AlexNet, DeformResNet, DenseNet, EfficientNet, Highway, Inception, LeNet, Nin,
+    OverFeat, PreAct, ResNet, SeNet, SqueezeNet, Vgg,
 };
+use crate::airbench::AIRBENCH94;
 use crate::alexnet::{ALEXNET, ALEXNET_2012};
 use crate::deform_resnet::{DEFORM_RESNET50, DEFORM_RESNET50_V2};
 use crate::densenet::{
@@ -101,6 +102,7 @@ const HU_2017: &str = "Hu et al. 2017, arXiv:1709.01507";
 const TAN_2019: &str = "Tan and Le 2019, arXiv:1905.11946";
 const DAI_2017: &str = "Dai et al. 2017, arXiv:1703.06211";
 const ZHU_2018: &str = "Zhu et al. 2018, arXiv:1811.11168";
+const JORDAN_2024: &str = "Jordan 2024, arXiv:2404.00498";
 const HE_2015: &str = "He et al. 2015, arXiv:1512.03385";
 
 /// Height and width of the images of CIFAR; larger ones are ImageNet's.
@@ -398,6 +400,10 @@ pub const MODELS: &[Entry] = &[
     .resized(600)
     .bicubic()
     .reaches(84.122, TORCHVISION),
+    entry("airbench94", Airbench(AIRBENCH94), 32, JORDAN_2024).reaches(
+        94.01,
+        "CIFAR-10, the author's program, six views, mean of 1000 runs",
+    ),
 ];
 
 const fn entry(

@@ -94,6 +94,7 @@ fn a_rectifier_learns_its_slope() {
 fn normalisation_takes_its_momentum_and_epsilon() {
     let device = Device::flex().autodiff();
     let options = NormOptions {
+        learns_scale: true,
         momentum: 0.25,
         epsilon: 3.0,
     };

@@ -12,7 +12,7 @@ use models::weights::{HostTensor, Weights};
 use models::{Model, parameters};
 use serde::{Deserialize, Serialize};
 
-use crate::ema::Ema;
+use crate::average::Average;
 use crate::files;
 use crate::loss_scale::LossScale;
 use crate::optimizer::{Optimizer, Slots};
@@ -28,6 +28,7 @@ const EXTENSION: &str = "safetensors";
 const METADATA: &str = "kiln";
 const MODEL: &str = "model.";
 const AVERAGE: &str = "ema.";
+const SLOW: &str = "slow.";
 
 /// The best evaluation of the validation split so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +68,9 @@ pub struct State {
     /// What keeps gradients of 16 bits from becoming zero, where training computes in these.
     pub loss_scale: Option<LossScale>,
     /// The average of the network, where there is one.
-    pub ema: Option<Ema>,
+    pub ema: Option<Average>,
+    /// The slow weights of Lookahead, once there are some.
+    pub slow: Option<Average>,
     /// The best evaluation, where there is a validation split.
     pub best: Option<Best>,
     /// What the next logged step tells of the ones before it.
@@ -160,7 +163,7 @@ impl Checkpoint {
         self,
         model: Model,
         optimizer: Optimizer,
-        ema: Option<f64>,
+        has_ema: bool,
     ) -> Result<State, String> {
         let device = model_device(&model);
         let learnt = names(&model, true);
@@ -173,17 +176,17 @@ impl Checkpoint {
                 kept[slot] = values.tensors.get(name).map(|value| flat(value, &device));
             }
         }
-        let averages = self.under(AVERAGE);
-        let ema = match ema {
-            Some(decay) => {
-                let values: Option<Vec<_>> = all
-                    .iter()
-                    .map(|name| averages.tensors.get(name).map(|v| flat(v, &device)))
-                    .collect();
-                let values = values.ok_or("it lacks the average of the weights")?;
-                Some(Ema::from_values(decay, values))
-            }
-            None => None,
+        let average = |prefix| {
+            let averages = self.under(prefix);
+            let values: Option<Vec<_>> = all
+                .iter()
+                .map(|name| averages.tensors.get(name).map(|v| flat(v, &device)))
+                .collect();
+            values.map(Average::from_values)
+        };
+        let ema = match has_ema {
+            true => Some(average(AVERAGE).ok_or("it lacks the average of the weights")?),
+            false => None,
         };
         Ok(State {
             step: self.step,
@@ -192,6 +195,7 @@ impl Checkpoint {
             plateaus: self.plateaus,
             loss_scale: self.loss_scale,
             ema,
+            slow: average(SLOW),
             best: self.best,
             tally: self.tally,
         })
@@ -237,9 +241,10 @@ fn to_bytes(state: &State) -> Vec<u8> {
             }
         }
     }
-    if let Some(ema) = &state.ema {
-        for (name, value) in names(&state.model, false).iter().zip(ema.values()) {
-            all.tensors.insert(format!("{AVERAGE}{name}"), host(value));
+    for (prefix, average) in [(AVERAGE, &state.ema), (SLOW, &state.slow)] {
+        let values = average.iter().flat_map(Average::values);
+        for (name, value) in names(&state.model, false).iter().zip(values) {
+            all.tensors.insert(format!("{prefix}{name}"), host(value));
         }
     }
     let header = Header {
@@ -378,7 +383,8 @@ mod tests {
             optimizer: optimizer().with_kept(kept.collect()),
             plateaus: Plateaus::default(),
             loss_scale: Some(LossScale::default().after(step == 3)),
-            ema: Some(Ema::new(0.9, &model)),
+            ema: Some(Average::new(&model)),
+            slow: Some(Average::new(&model)),
             best: Some(Best { step, top1: 12.5 }),
             tally: Tally {
                 images: 64,
@@ -412,7 +418,7 @@ mod tests {
         let restored = found
             .checkpoint
             .unwrap()
-            .restore(fresh, optimizer(), Some(0.9))
+            .restore(fresh, optimizer(), true)
             .unwrap();
         assert_eq!(restored.step, 3);
         assert_eq!(

@@ -182,6 +182,9 @@ pub enum View {
     MultiScale,
     /// A grid of 5x5 crops and their reflections at each of several scales (Simonyan and Zisserman 2014).
     MultiCrop,
+    /// The middle, and a pixel up and left of it, and down and right, each with its reflection: the mean of the scores (Jordan
+    /// 2024).
+    MirrorTranslate,
 }
 
 /// A checkpoint of a run.

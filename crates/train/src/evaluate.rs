@@ -127,6 +127,8 @@ pub struct Viewer<'a> {
     pub preprocessing: &'a Pipeline,
     /// Whether the network slides over a view, which may then be larger than its own images.
     pub slides: bool,
+    /// Whether views are taken together by the mean of their scores, rather than of their probabilities.
+    pub averages_scores: bool,
     /// Views at a time.
     pub batch: usize,
 }
@@ -145,7 +147,8 @@ impl fmt::Display for Viewer<'_> {
 struct Opinion {
     /// The image's class.
     label: usize,
-    /// The logarithm of the probability of each class: of the mean, over the views, of the softmax of the scores.
+    /// The logarithm of the probability of each class: of the mean, over the views, of the softmax of the scores, or of
+    /// that of the scores.
     log_probabilities: Vec<f64>,
 }
 
@@ -176,9 +179,17 @@ impl Viewer<'_> {
         let of_images = log_probabilities.chunks_exact(self.views.count());
         let opinion = |(label, views): (usize, &[Vec<f64>])| Opinion {
             label,
-            log_probabilities: log_mean(views.iter()),
+            log_probabilities: self.together(views),
         };
         Ok(labels.into_iter().zip(of_images).map(opinion).collect())
+    }
+
+    /// What the views of an image say together.
+    fn together(&self, views: &[Vec<f64>]) -> Vec<f64> {
+        match self.averages_scores {
+            true => mean_of_scores(views, &self.views.weights()),
+            false => log_mean(views.iter()),
+        }
     }
 
     /// The label of an image, and the views as the network sees them.
@@ -270,6 +281,20 @@ fn log_mean<'a>(rows: impl ExactSizeIterator<Item = &'a Vec<f64>> + Clone) -> Ve
     (0..classes).map(of_class).collect()
 }
 
+/// The logarithm of the softmax of the weighted mean of scores, from those of the softmax of each: these are the scores but
+/// for a number that is the same for all classes.
+fn mean_of_scores(rows: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
+    let classes = rows.first().map_or(0, Vec::len);
+    let mean = |class: usize| {
+        let of_views = rows.iter().zip(weights);
+        of_views.map(|(row, weight)| weight * row[class]).sum()
+    };
+    let means: Vec<f64> = (0..classes).map(mean).collect();
+    let largest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = means.iter().map(|mean| (mean - largest).exp()).sum();
+    means.iter().map(|mean| mean - largest - sum.ln()).collect()
+}
+
 /// The rows of a tensor `[n, classes]`.
 pub fn rows(scores: Tensor<2>) -> Vec<Vec<f32>> {
     let [_, classes] = scores.dims();
@@ -344,6 +369,17 @@ mod tests {
         }
         let alone = log_mean([vec![-2000.0, -0.5]].iter());
         assert_eq!(alone, [-2000.0, -0.5]);
+    }
+
+    #[test]
+    fn scores_are_averaged_by_what_is_left_of_them() {
+        let scores = [[1.0_f32, -2.0, 0.5], [3.0, 1.0, 4.0]];
+        let rows = scores.map(|scores| log_softmax(&scores));
+        let found = mean_of_scores(&rows, &[0.75, 0.25]);
+        let expected = log_softmax(&[1.5, -1.25, 1.375]);
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
     }
 
     #[test]

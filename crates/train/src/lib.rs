@@ -2,6 +2,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod average;
 mod bounds;
 mod chart;
 pub mod checkpoint;
@@ -13,7 +14,6 @@ mod decode;
 pub mod device;
 pub mod document;
 pub mod duration;
-mod ema;
 pub mod error;
 pub mod evaluate;
 pub mod fault;
@@ -21,6 +21,7 @@ pub mod files;
 pub mod heatmap;
 pub mod journal;
 pub mod lab;
+mod lookahead;
 mod loss;
 mod loss_scale;
 pub mod metrics;

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::Not;
 use std::path::{Path, PathBuf};
 
-use data::{JpegDecoder, OnBadImage, Size, Sizes};
+use data::{JpegDecoder, OnBadImage, PaddingMode, Size, Sizes};
 use models::Initialization;
 use models::parts::is_within;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use crate::document::Node;
 use crate::duration::{Duration, Epoch};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::lookahead::Lookahead;
 use crate::recipe::{
     self, Augment, Ema, Log, Loss, LossKind, Milestones, Model, Normalize, Optimizer, Precision,
     Recipe, RecipeFile, Transform,
@@ -188,6 +189,12 @@ pub struct Plan {
     /// An exponential moving average of the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema: Option<Ema>,
+    /// Slow weights that training goes on from again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookahead: Option<Lookahead>,
+    /// A first convolution that whitens patches of the training images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whiten: Option<Whiten>,
     /// What the journal holds.
     pub log: Log,
     /// When the test and validation splits are evaluated.
@@ -233,6 +240,19 @@ pub struct Init {
     /// The parts that start from them; without it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Vec<String>>,
+}
+
+/// A first convolution that whitens patches of the training images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whiten {
+    /// The first so many training images.
+    pub images: usize,
+    /// What is added to each eigenvalue.
+    pub epsilon: f64,
+    /// Updates of the convolution's bias; without it, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bias: Option<u64>,
 }
 
 /// The images of a run.
@@ -368,6 +388,13 @@ impl Plan {
             schedule,
             loss: recipe.loss.clone(),
             ema: recipe.ema.clone(),
+            lookahead: recipe.lookahead.as_ref().map(|lookahead| Lookahead {
+                every: in_steps(&lookahead.every),
+                decay: lookahead.decay,
+                power: lookahead.power,
+                from: lookahead.from.as_ref().map_or(0, in_steps),
+            }),
+            whiten: whiten(file, train_images, &in_steps)?,
             log: recipe.log.clone(),
             eval: Evaluation {
                 every: in_steps(&recipe.eval.every),
@@ -583,6 +610,28 @@ fn train_images(file: &RecipeFile, facts: &DatasetFacts) -> Result<usize, Error>
     Ok(rest)
 }
 
+fn whiten(
+    file: &RecipeFile,
+    train_images: usize,
+    in_steps: &dyn Fn(&Duration) -> u64,
+) -> Result<Option<Whiten>, Error> {
+    let Some(whiten) = &file.recipe.whiten else {
+        return Ok(None);
+    };
+    if whiten.images > train_images {
+        let fault = format!(
+            "expected at most the {train_images} training images, found {}",
+            whiten.images
+        );
+        return Err(file.error("whiten.images", Fault::invalid(fault)));
+    }
+    Ok(Some(Whiten {
+        images: whiten.images,
+        epsilon: whiten.epsilon,
+        bias: whiten.bias.as_ref().map(in_steps),
+    }))
+}
+
 fn schedule(
     file: &RecipeFile,
     steps: u64,
@@ -740,8 +789,19 @@ fn after(transform: &Transform, sizes: Sizes, whole: Sizes) -> Result<Sizes, Fau
     let shorter = |sizes: Sizes| sizes.one().map(|size| size.height.min(size.width));
     match transform {
         Transform::RandomCrop {
+            padding,
+            padding_mode: PaddingMode::Reflect,
+            ..
+        } if shorter(sizes).is_some_and(|side| *padding >= side) => {
+            let side = shorter(sizes).unwrap_or_default();
+            Err(Fault::invalid(format!(
+                "expected a padding below {side}, the image's side, to reflect it, found {padding}"
+            )))
+        }
+        Transform::RandomCrop {
             size: side,
             padding,
+            ..
         } => {
             let room = shorter(sizes).map(|side| padding.saturating_mul(2).saturating_add(side));
             match room.filter(|room| side > room) {

@@ -99,9 +99,14 @@ fn resolve(
 ) -> Result<Transform, data::Error> {
     let published = opened.statistics.as_ref();
     Ok(match transform {
-        recipe::Transform::RandomCrop { size, padding } => Transform::RandomCrop {
+        recipe::Transform::RandomCrop {
+            size,
+            padding,
+            padding_mode,
+        } => Transform::RandomCrop {
             size: *size,
             padding: *padding,
+            padding_mode: *padding_mode,
         },
         recipe::Transform::Resize {
             size,
@@ -135,8 +140,12 @@ fn resolve(
             size: *size,
             interpolation: *interpolation,
         },
-        recipe::Transform::Flip { probability } => Transform::Flip {
+        recipe::Transform::Flip {
+            probability,
+            alternating,
+        } => Transform::Flip {
             probability: *probability as f32,
+            alternating: *alternating,
         },
         recipe::Transform::PcaColor { std } => Transform::PcaColor {
             std: *std as f32,

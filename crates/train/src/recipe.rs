@@ -7,11 +7,12 @@ mod schedule;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Not;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::FloatDType;
 use clap::ValueEnum;
-use data::{Fill, Interpolation, OnBadImage, Policy};
+use data::{Fill, Interpolation, OnBadImage, PaddingMode, Policy};
 use models::layers::{Manipulation, NormKind, RectifierKind};
 use models::resnet::{BottleneckStride, ShortcutKind};
 use models::{Architecture, ConfigError, Initialization, registry};
@@ -19,7 +20,7 @@ use serde::de::{self, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::optimizer::{
-    Adamw, Betas, Lamb, Optimizer, ParameterKind, Rmsprop, RmspropVariant, Sgd,
+    Adamw, Betas, Lamb, Optimizer, ParameterGroup, ParameterKind, Rmsprop, RmspropVariant, Sgd,
 };
 pub use self::schedule::{
     Constant, Cosine, Exponential, Milestones, Plateau, Polynomial, Schedule, Step, WarmUp,
@@ -102,6 +103,12 @@ pub struct Recipe {
     /// An exponential moving average of the weights.
     #[serde(default)]
     pub ema: Option<Ema>,
+    /// Slow weights that training goes on from again and again.
+    #[serde(default)]
+    pub lookahead: Option<Lookahead>,
+    /// A first convolution that whitens patches of the training images.
+    #[serde(default)]
+    pub whiten: Option<Whiten>,
     /// The rule of an update.
     pub optimizer: Optimizer,
     /// The learning rate of each step.
@@ -420,6 +427,39 @@ pub struct Ema {
     pub decay: f64,
 }
 
+/// Lookahead, as [`crate::lookahead::Lookahead`] has it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookahead {
+    /// From one update of the slow weights to the next.
+    pub every: Duration,
+    /// What they would keep of themselves over each update of the network at the end of the run.
+    #[serde(deserialize_with = "bounds::below_one")]
+    pub decay: f64,
+    /// Of the share of the run that is over, by which that is less; 0 is no less.
+    #[serde(deserialize_with = "bounds::zero_or_more")]
+    pub power: f64,
+    /// Until there are slow weights; without it, they begin with the run.
+    #[serde(default)]
+    pub from: Option<Duration>,
+}
+
+/// The first convolution's filters, two for each value of a patch, are what [`data::Whitening`] makes of the training images
+/// as evaluation sees them, and stay so.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whiten {
+    /// The first so many training images.
+    #[serde(deserialize_with = "bounds::positive")]
+    pub images: usize,
+    /// What is added to each eigenvalue.
+    #[serde(deserialize_with = "bounds::above_zero")]
+    pub epsilon: f64,
+    /// How long the convolution's bias learns; without it, to the end.
+    #[serde(default)]
+    pub bias: Option<Duration>,
+}
+
 /// The training loss.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -596,13 +636,16 @@ impl Mix {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename = "a table", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Transform {
-    /// A random square of the image, which is padded with zeros first.
+    /// A random square of the image, which is padded first.
     RandomCrop {
         /// The side of the square.
         #[serde(deserialize_with = "bounds::positive")]
         size: usize,
-        /// Zeros on each side.
+        /// Pixels on each side.
         padding: usize,
+        /// What they are: zeros, where it is left out.
+        #[serde(default, skip_serializing_if = "PaddingMode::is_constant")]
+        padding_mode: PaddingMode,
     },
     /// The shorter side becomes `size`.
     Resize {
@@ -648,6 +691,9 @@ pub enum Transform {
         /// How often.
         #[serde(deserialize_with = "bounds::probability")]
         probability: f64,
+        /// Whether the coin is tossed once for each image, and every other epoch does the opposite (Jordan 2024).
+        #[serde(default, skip_serializing_if = "Not::not")]
+        alternating: bool,
     },
     /// Krizhevsky 2012: along the principal components of the training set's colours, pixels in [0, 1].
     PcaColor {
@@ -1054,6 +1100,8 @@ fn check(recipe: &Recipe, document: &Node) -> Result<(), Fault> {
             .map_err(|fault| located(&name_path("dataset"), fault))?;
     }
     check_batch(recipe).map_err(|fault| located("accumulate", fault))?;
+    check_norm(&recipe.optimizer).map_err(|fault| located("optimizer.sgd.norm", fault))?;
+    check_averages(recipe).map_err(|fault| located("lookahead", fault))?;
     check_nesterov(&recipe.optimizer).map_err(|fault| located("optimizer.sgd.nesterov", fault))?;
     check_milestones(&recipe.schedule).map_err(|fault| located("schedule.step.at", fault))?;
     check_plateau(recipe).map_err(|fault| located("schedule.plateau", fault))?;
@@ -1107,6 +1155,29 @@ fn check_nesterov(optimizer: &Optimizer) -> Result<(), Fault> {
         )));
     }
     Ok(())
+}
+
+fn check_norm(optimizer: &Optimizer) -> Result<(), Fault> {
+    match optimizer {
+        Optimizer::Sgd(sgd)
+            if sgd.norm.is_some() && sgd.decay_exclude.contains(&ParameterKind::Norm) =>
+        {
+            Err(
+                Fault::invalid("says a weight decay, and `decay_exclude` has `norm`, too")
+                    .with_hint("leave `norm` out of `decay_exclude`"),
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_averages(recipe: &Recipe) -> Result<(), Fault> {
+    match (&recipe.ema, &recipe.lookahead) {
+        (Some(_), Some(_)) => Err(Fault::invalid(
+            "expected one of `ema` and `lookahead`, of which a run evaluates one, found both",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn check_plateau(recipe: &Recipe) -> Result<(), Fault> {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 
 use burn::tensor::Device;
-use models::parameters::{self, Parameter};
+use data::{OnBadImage, Pipeline, Source, Whitening};
+use models::parameters::{self, Parameter, Role};
 use models::parts::{self, UnknownPart};
 use models::weights::{self, HostTensor, Mismatch, WeightsError};
 use models::{Architecture, Init, Model, registry};
@@ -13,7 +14,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::files;
 use crate::network;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Whiten};
 use crate::progress::grouped;
 use crate::recipe::RecipeFile;
 use crate::suggest;
@@ -57,12 +58,62 @@ pub fn init_sha256(file: &RecipeFile) -> Result<String, Error> {
     })
 }
 
+/// Checks that the network's first convolution can be what whitens patches, where a recipe wants that.
+///
+/// # Errors
+///
+/// With exit code 2, where it cannot.
+pub fn check_whiten(file: &RecipeFile, architecture: &Architecture) -> Result<(), Error> {
+    if file.recipe.whiten.is_none() {
+        return Ok(());
+    }
+    let model = blank(architecture);
+    let shape = whitened_weight(&model).map(|weight| weight.shape);
+    let fault = match shape.as_deref() {
+        Some(&[filters, channels, height, width]) if filters == 2 * channels * height * width => {
+            return Ok(());
+        }
+        Some(&[filters, channels, height, width]) => format!(
+            "expected a first convolution of {} filters, two for each value of a patch of {channels}x{height}x{width}, \
+             found {filters}",
+            2 * channels * height * width
+        ),
+        _ => "the network has no convolution".to_owned(),
+    };
+    let fault = Fault::invalid(fault).with_hint("`airbench94` has such a convolution");
+    Err(file.error("whiten", fault))
+}
+
+/// The weight of the first convolution.
+fn whitened_weight(model: &Model) -> Option<Parameter> {
+    let mut parameters = parameters::of(model).into_iter();
+    parameters.find(|parameter| parameter.role == Role::Weight && parameter.shape.len() == 4)
+}
+
+/// The place among the learnt parameters of the first convolution's bias, where it has one.
+pub fn whitened_bias(model: &Model) -> Option<usize> {
+    let weight = whitened_weight(model)?;
+    let bias = format!("{}bias", weight.path.strip_suffix("weight")?);
+    let mut learnt = parameters::of(model)
+        .into_iter()
+        .filter(|p| p.role.is_learnt());
+    learnt.position(|parameter| parameter.path == bias)
+}
+
 fn fault(unknown: &UnknownPart) -> Fault {
     let fault = Fault::invalid(unknown.to_string());
     match suggest::hint(&unknown.name, unknown.parts.iter().map(String::as_str)) {
         Some(hint) => fault.with_hint(hint),
         None => fault,
     }
+}
+
+/// What a start is told of the images of its run.
+pub struct Images<'a> {
+    /// Those that are trained on.
+    pub train: &'a Source,
+    /// What evaluation does to an image.
+    pub preprocessing: &'a Pipeline,
 }
 
 /// A run's network before its first step.
@@ -78,8 +129,25 @@ impl Start {
     ///
     /// # Errors
     ///
-    /// With exit code 1, where the weights to start from cannot be used.
-    pub fn new(plan: &Plan, architecture: &Architecture, device: &Device) -> Result<Self, Error> {
+    /// With exit code 1, where the weights to start from cannot be used, or an image cannot be read.
+    pub fn new(
+        plan: &Plan,
+        architecture: &Architecture,
+        images: &Images<'_>,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        let mut start = Self::from_weights(plan, architecture, device)?;
+        if let Some(whiten) = &plan.whiten {
+            start.model = whitened(start.model, whiten, images, plan.on_bad_image)?;
+        }
+        Ok(start)
+    }
+
+    fn from_weights(
+        plan: &Plan,
+        architecture: &Architecture,
+        device: &Device,
+    ) -> Result<Self, Error> {
         let model = drawn(plan, architecture, device);
         let mut notes = Vec::new();
         if !plan.freeze.is_empty() {
@@ -102,8 +170,31 @@ impl Start {
 /// The network of `plan` as it is drawn, its frozen parts frozen.
 pub fn drawn(plan: &Plan, architecture: &Architecture, device: &Device) -> Model {
     let model = architecture.init(&mut Init::new(device, plan.initialization, plan.seed));
-    let frozen = paths_in(&model, &plan.freeze);
+    let mut frozen = paths_in(&model, &plan.freeze);
+    if plan.whiten.is_some() {
+        frozen.extend(whitened_weight(&model).map(|weight| weight.path));
+    }
     parameters::freeze(model, &frozen)
+}
+
+/// `model` with a first convolution that whitens patches of these images.
+fn whitened(
+    model: Model,
+    whiten: &Whiten,
+    images: &Images<'_>,
+    on_bad_image: OnBadImage,
+) -> Result<Model, Error> {
+    let Parameter { path, shape, .. } =
+        whitened_weight(&model).expect("a recipe's convolution is checked");
+    let whitening = Whitening {
+        images: whiten.images,
+        patch: [shape[2], shape[3]],
+        epsilon: whiten.epsilon,
+    };
+    let values = (whitening.filters(images.train, images.preprocessing, on_bad_image))
+        .map_err(|error| Error::failure("cannot whiten the images").explained_by(error))?;
+    let filters = HostTensor { shape, values };
+    Ok(weights::fill(model, BTreeMap::from([(path, filters)])))
 }
 
 /// The paths of the parameters in the parts of these names.

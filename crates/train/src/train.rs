@@ -14,12 +14,14 @@ use kernels::SharedBatch;
 use models::routes::Sampling;
 use models::{Model, gradient_checkpointing, noise, parameters};
 
+use crate::average::Average;
 use crate::checkpoint::{self, Best, State};
 use crate::datasets;
 use crate::error::Error;
 use crate::evaluate::{self, Outcome};
 use crate::files;
 use crate::journal::{self, Diverged, End, Eval, Event, Note, Step};
+use crate::lookahead::Look;
 use crate::loss::{self, Targets};
 use crate::network::{self, Card};
 use crate::optimizer::{self, Gradients};
@@ -27,6 +29,7 @@ use crate::plan::Plan;
 use crate::processes::Processes;
 use crate::record::Record;
 use crate::report::{self, Evaluation};
+use crate::start;
 use crate::upload::images_of;
 
 /// The model file of a run.
@@ -207,30 +210,79 @@ impl Trainer<'_> {
             gradients = self.processes.sum(gradients);
             told = self.told_by_all(told);
         }
+        if let Some(gradients) = self.unscaled(gradients)? {
+            self.apply(gradients, rate);
+        }
         self.state.step += 1;
-        if let Some(scale) = self.state.loss_scale {
-            gradients = optimizer::scale(gradients, 1.0 / scale.factor());
-            let finite = optimizer::are_finite(&gradients);
-            self.state.loss_scale = Some(scale.after(finite));
-            if !finite {
-                self.note(format!(
-                    "left out update {}: its gradients overflowed, the loss being scaled by {}",
-                    self.state.step,
-                    scale.factor()
-                ))?;
-                return Ok(told);
-            }
+        self.look_ahead();
+        Ok(told)
+    }
+
+    /// The gradients of the loss itself, where it was scaled; none where they overflowed.
+    fn unscaled(&mut self, gradients: Gradients) -> Result<Option<Gradients>, Error> {
+        let Some(scale) = self.state.loss_scale else {
+            return Ok(Some(gradients));
+        };
+        let gradients = optimizer::scale(gradients, 1.0 / scale.factor());
+        let finite = optimizer::are_finite(&gradients);
+        self.state.loss_scale = Some(scale.after(finite));
+        if finite {
+            return Ok(Some(gradients));
+        }
+        let step = self.state.step + 1;
+        let text = format!(
+            "left out update {step}: its gradients overflowed, the loss being scaled by {}",
+            scale.factor()
+        );
+        self.tell(&Event::Note(Note { step, text }))?;
+        Ok(None)
+    }
+
+    /// Moves the weights, and their average.
+    fn apply(&mut self, mut gradients: Gradients, rate: f64) {
+        if let Some(bias) = self.frozen_bias() {
+            gradients[bias] = None;
         }
         if let Some(largest) = self.plan.clip_norm {
             gradients = optimizer::clip_norm(gradients, largest);
         }
         let model = self.state.model.clone();
-        let steps = self.state.step - 1;
+        let steps = self.state.step;
         self.state.model = self.state.optimizer.step(model, gradients, rate, steps);
-        if let Some(ema) = &mut self.state.ema {
-            ema.update(&self.state.model);
+        if let (Some(average), Some(ema)) = (&mut self.state.ema, &self.plan.ema) {
+            average.update(&self.state.model, ema.decay);
         }
-        Ok(told)
+    }
+
+    /// The place among the learnt parameters of the whitening convolution's bias, once it learns no more.
+    fn frozen_bias(&self) -> Option<usize> {
+        let updates = self.plan.whiten.as_ref()?.bias?;
+        (self.state.step >= updates).then(|| start::whitened_bias(&self.state.model))?
+    }
+
+    /// Moves the slow weights, and goes on from them, where it is time to.
+    fn look_ahead(&mut self) {
+        let Some(lookahead) = &self.plan.lookahead else {
+            return;
+        };
+        let Plan {
+            steps,
+            steps_per_epoch,
+            ..
+        } = self.plan;
+        let State {
+            model, slow, step, ..
+        } = &mut self.state;
+        for look in lookahead.after(*step, *steps, *steps_per_epoch) {
+            match (look, &mut *slow) {
+                (Look::Ahead(_), None) => *slow = Some(Average::new(model)),
+                (Look::Ahead(kept), Some(slow)) => slow.update(model, kept),
+                (Look::Back, _) => {}
+            }
+            if let Some(slow) = slow {
+                *model = slow.apply(model.clone());
+            }
+        }
     }
 
     /// What a micro-batch, number `index` of its batch, makes of the weights: of a shared one, this process's share of it.
@@ -447,12 +499,12 @@ impl Trainer<'_> {
         Ok(self.processes.whole(outcome.starting_at(split.start)))
     }
 
-    /// The average of the weights where there is one, else the weights, ready for evaluation.
+    /// The average of the weights, or the slow ones, where there are some, else the weights, ready for evaluation.
     fn evaluated_model(&self) -> Model {
         let model = self.state.model.valid();
-        let model = match &self.state.ema {
+        let model = match self.state.ema.as_ref().or(self.state.slow.as_ref()) {
             // What `valid` returns shares no running statistics with the network in training.
-            Some(ema) => ema.apply(model),
+            Some(average) => average.apply(model),
             None => model,
         };
         self.processes.agreed(model)

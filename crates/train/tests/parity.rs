@@ -8,8 +8,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use burn::tensor::Device;
+use models::registry;
 use models::weights::Weights;
 use serde::Deserialize;
+
+#[path = "../../models/tests/support/mod.rs"]
+mod reference;
+#[path = "../../../tests/support/mod.rs"]
+mod support;
 
 /// Relative, of a loss. Where the initial weights are moved by a few units in the last place,
 /// PyTorch's own in single precision are up to 2e-4 away from the goldens.
@@ -48,13 +55,14 @@ fn golden(name: &str) -> Golden {
     serde_json::from_str(&text).expect("a golden as training.py writes it")
 }
 
-fn train(name: &str, run: &Path) {
+fn train(name: &str, run: &Path, set: &[String]) {
     let output = Command::new(env!("CARGO_BIN_EXE_train"))
         .current_dir(root())
         .arg("--config")
         .arg(format!("tests/goldens/training/{name}.toml"))
         .args(["--device", "cpu", "--run-dir"])
         .arg(run)
+        .args(set.iter().flat_map(|set| ["--set", set]))
         .output()
         .expect("the program was built for this test");
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -78,10 +86,15 @@ fn steps(run: &Path) -> Vec<(f64, f64)> {
 
 /// Trains by `tests/goldens/training/NAME.toml` and compares losses, learning rates and weights.
 fn follows_pytorch(name: &str) {
+    follows_pytorch_with(name, &[]);
+}
+
+/// The same with these keys of the recipe.
+fn follows_pytorch_with(name: &str, set: &[String]) {
     let golden = golden(name);
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    train(name, &run);
+    train(name, &run, set);
 
     let steps = steps(&run);
     assert_eq!(steps.len(), golden.losses.len(), "steps of `{name}`");
@@ -151,4 +164,33 @@ fn accumulate() {
 #[test]
 fn lenet5() {
     follows_pytorch("lenet5");
+}
+
+/// Whitening, slow weights, a rate of its own for normalisations, GELU. Weights and images are those of `forward.py`'s rule.
+#[test]
+fn airbench94() {
+    let place = support::Place::new();
+    let (device, shape) = (Device::flex(), [24, 3, 25, 25]);
+    let architecture = &registry::find("airbench94").unwrap().architecture;
+    let network = reference::filled(reference::build(architecture, &device), 1.0);
+    let pixels: Vec<f32> = reference::images(shape, &device)
+        .into_data()
+        .try_to_vec()
+        .unwrap();
+    let labels: Vec<i64> = (0..24).map(|image| image % 10).collect();
+    place.write(
+        "images.safetensors",
+        support::images_and_labels(shape, &pixels, &labels),
+    );
+    place.write(
+        "weights.safetensors",
+        Weights::of(&network).to_safetensors(),
+    );
+    let set = [("init", "weights"), ("dataset.tensors", "images")].map(|(key, name)| {
+        format!(
+            "{key}={}",
+            place.path(format!("{name}.safetensors")).display()
+        )
+    });
+    follows_pytorch_with("airbench94", &set);
 }

@@ -181,6 +181,15 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         ("weight_decay", "weight_decay = nan"),
         ("weight_decay", "nesterov = true\ndampening = 0.1"),
         ("weight_decay", "decay_exclude = [\"bias\", \"norms\"]"),
+        (
+            "weight_decay",
+            "norm = { rate_factor = 0, weight_decay = 0 }",
+        ),
+        ("weight_decay", "norm = { rate_factor = 64 }"),
+        (
+            "weight_decay",
+            "norm = { rate_factor = 2, weight_decay = 0 }\ndecay_exclude = [\"norm\"]",
+        ),
         ("momentum", "momentum = -0.9"),
         ("momentum", "momentum = 1.0"),
         ("[optimizer.sgd]", "[optimizer.adam]"),
@@ -200,6 +209,7 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         ("at ", "at = [{ steps = 48_000 }, { steps = 32_000 }]"),
         ("flip", "flip = { probability = 1.5 }"),
         ("flip", "flip = 0.5"),
+        ("flip", "flip = { probability = 0.5, alternating = 1 }"),
         (
             "flip",
             "flip = { probability = 0.5 }\npca_color = { std = 0.1 }",
@@ -208,6 +218,10 @@ fn bad_recipes_are_told_where_and_what_to_type() {
         ("flip", ""),
         ("random_crop", "random_crop = { size = 0, padding = 4 }"),
         ("random_crop", "random_crop = { size = 32, padding = -4 }"),
+        (
+            "random_crop",
+            "random_crop = { size = 32, padding = 4, padding_mode = \"mirror\" }",
+        ),
         ("random_crop", "normalize = \"per-pixel\""),
         (
             "random_crop",
@@ -224,6 +238,30 @@ fn bad_recipes_are_told_where_and_what_to_type() {
             "[loss]\nlabel_smoothing = 1\n[[augment.test]]",
         ),
         ("[[augment.test]]", "[ema]\n[[augment.test]]"),
+        (
+            "[[augment.test]]",
+            "[lookahead]\nevery = 5\ndecay = 0.95\npower = 3\n[[augment.test]]",
+        ),
+        (
+            "[[augment.test]]",
+            "[lookahead]\nevery = { steps = 5 }\ndecay = 1\npower = 3\n[[augment.test]]",
+        ),
+        (
+            "[[augment.test]]",
+            "[lookahead]\nevery = { steps = 5 }\ndecay = 0.95\npower = -1\n[[augment.test]]",
+        ),
+        (
+            "[[augment.test]]",
+            "[lookahead]\nevery = { steps = 5 }\ndecay = 0.95\npower = 0\n[ema]\ndecay = 0.9\n[[augment.test]]",
+        ),
+        (
+            "[[augment.test]]",
+            "[whiten]\nimages = 0\nepsilon = 1e-3\n[[augment.test]]",
+        ),
+        (
+            "[[augment.test]]",
+            "[whiten]\nimages = 10\nepsilon = 0\n[[augment.test]]",
+        ),
         (
             "[[augment.test]]",
             "[log]\nevery = { steps = 50 }\n[[augment.test]]",
@@ -302,8 +340,10 @@ fn bad_overrides_are_told_what_to_type() {
 
 #[test]
 fn recipes_that_do_not_fit_their_dataset_are_refused() {
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 9] = [
         &["batch=60000"],
+        &["whiten={ images = 60_000, epsilon = 1e-3 }"],
+        &["augment.train.0.random_crop={ size = 32, padding = 32, padding_mode = 'reflect' }"],
         &["validation.images=50000"],
         &["validation.images=49900"],
         &["augment.train.0.random_crop.size=64"],
@@ -387,10 +427,12 @@ fn a_plan_survives_its_file() {
         "model={ name = 'resnet50', shortcut = 'C', bottleneck_stride = '3x3', activation = 'prelu', stochastic_depth = 0.5 }",
         "initialization.gaussian=0.02",
         "dataset={ tensors = 'a', test = 'b' }",
-        "ema.decay=0.999",
+        "lookahead={ every = { steps = 5 }, decay = 0.95, power = 3, from = { epochs = 3 } }",
+        "whiten={ images = 5_000, epsilon = 5e-4, bias = { epochs = 3 } }",
+        "optimizer.sgd.norm={ rate_factor = 64, weight_decay = 1e-5 }",
         "clip_norm=1",
         "init=w.pth",
-        "optimizer.sgd.decay_exclude=['bias', 'norm']",
+        "optimizer.sgd.decay_exclude=['bias']",
         "augment.train.1={ pca_color = { std = 0.1 } }",
         "augment.train.2.normalize={ mean = [0.1, 0.2, 0.3], std = [1, 2, 3] }",
         "schedule={ cosine = { start = 0.1, end = 0, warm_up = { shape = 'linear', from = 0.01, length = { epochs = 1 } } } }",
@@ -520,6 +562,27 @@ fn every_built_in_recipe_has_a_whole_header() {
             path.display()
         );
     }
+}
+
+/// `triangle(476, start=0.2, end=0.07, peak=0.23)` of the author's program, times 1.5.
+#[test]
+fn the_fast_recipe_has_the_triangle_of_its_program() {
+    let file = configs::find("cifar10-fast.toml").unwrap();
+    let read = RecipeFile::read(&file, &[]).unwrap();
+    let plan = Plan::new(&read, &cifar10(), &cpu()).unwrap();
+    assert_eq!((plan.steps, plan.steps_per_epoch), (476, 48));
+    for (step, expected) in [
+        (0, 0.3),
+        (1, 0.311_009_174_311_926_6),
+        (109, 1.5),
+        (110, 1.496_198_910_081_743_9),
+        (475, 0.108_801_089_918_256_13),
+    ] {
+        let rate = plan.schedule.rate(step, Plateaus::default());
+        assert!((rate - expected).abs() < 1e-12, "step {step}: {rate}");
+    }
+    let plan = plan.lookahead.unwrap();
+    assert_eq!((plan.every, plan.from), (5, 144));
 }
 
 #[test]

@@ -1,18 +1,26 @@
-//! Crops: random ones with zero padding, and the middle.
+//! Crops: random ones of a padded image, and the middle.
 
 use rand::{Rng, RngExt};
 
 use super::resize::check_side;
-use super::{Choice, ensure};
+use super::{Choice, Padding, PaddingMode, ensure};
 use crate::{Error, Image, Part, Pixels, Result, Size};
 
 const NAME: &str = "random_crop";
 /// Values beyond any image that is trained on: a larger one is a mistake, and would not fit in memory.
 const MOST: usize = 4096;
 
-pub(super) fn output_size(side: usize, padding: usize, size: Size) -> Result<Size> {
+pub(super) fn output_size(
+    side: usize,
+    padding: usize,
+    mode: PaddingMode,
+    size: Size,
+) -> Result<Size> {
     check_side(NAME, "size", side)?;
     check_padding(NAME, padding)?;
+    if mode == PaddingMode::Reflect {
+        check_reflection(NAME, padding, size)?;
+    }
     if side > size.height + 2 * padding || side > size.width + 2 * padding {
         return Err(Error::CropTooLarge {
             crop: side,
@@ -34,6 +42,18 @@ pub(crate) fn check_padding(transform: &'static str, padding: usize) -> Result<(
     )
 }
 
+/// A reflection has as many pixels as the image beside the edge.
+pub(crate) fn check_reflection(transform: &'static str, padding: usize, size: Size) -> Result<()> {
+    let side = size.height.min(size.width);
+    ensure(
+        padding < side,
+        transform,
+        "padding",
+        format_args!("below {side}, the image's side, to reflect it"),
+        padding,
+    )
+}
+
 /// A place in the padded image, all equally likely; row and column are drawn in this order.
 pub(super) fn choose(side: usize, padding: usize, size: Size, rng: &mut impl Rng) -> Choice {
     let mut start = |length: usize| {
@@ -47,7 +67,7 @@ pub(super) fn choose(side: usize, padding: usize, size: Size, rng: &mut impl Rng
 }
 
 /// The part of size `to` that starts at row `top` and column `left` of the padded image.
-pub(crate) fn apply(image: &Image, to: Size, padding: usize, top: usize, left: usize) -> Image {
+pub(crate) fn apply(image: &Image, to: Size, padding: Padding, top: usize, left: usize) -> Image {
     let pixels = match &image.pixels {
         Pixels::U8(bytes) => Pixels::U8(copy(bytes, image.size, to, padding, top, left)),
         Pixels::F32(values) => Pixels::F32(copy(values, image.size, to, padding, top, left)),
@@ -67,7 +87,11 @@ pub(super) const fn square(side: usize, top: usize, left: usize) -> Part {
 
 /// A part of the image.
 pub(crate) fn cut(image: &Image, part: Part) -> Image {
-    apply(image, part.size(image.size), 0, part.top, part.left)
+    let none = Padding {
+        pixels: 0,
+        mode: PaddingMode::Constant,
+    };
+    apply(image, part.size(image.size), none, part.top, part.left)
 }
 
 pub(super) fn middle_size(height: usize, width: usize, size: Size) -> Result<Size> {
@@ -99,6 +123,50 @@ pub(crate) fn half(number: usize) -> usize {
 }
 
 fn copy<T: Copy + Default>(
+    pixels: &[T],
+    from: Size,
+    to: Size,
+    padding: Padding,
+    top: usize,
+    left: usize,
+) -> Vec<T> {
+    match padding.mode {
+        PaddingMode::Constant => copy_within_zeros(pixels, from, to, padding.pixels, top, left),
+        PaddingMode::Reflect => copy_reflected(pixels, from, to, padding.pixels, [top, left]),
+    }
+}
+
+fn copy_reflected<T: Copy>(
+    pixels: &[T],
+    from: Size,
+    to: Size,
+    padding: usize,
+    [top, left]: [usize; 2],
+) -> Vec<T> {
+    let rows = (top..top + to.height).map(|row| reflected(row, padding, from.height));
+    let columns = (left..left + to.width).map(|column| reflected(column, padding, from.width));
+    let columns: Vec<usize> = columns.collect();
+    let planes = pixels.chunks_exact(from.plane());
+    let lines = planes.flat_map(|plane| {
+        rows.clone()
+            .map(|row| &plane[row * from.width..(row + 1) * from.width])
+    });
+    lines
+        .flat_map(|line| columns.iter().map(|column| line[*column]))
+        .collect()
+}
+
+/// The place in a row of `length` that a place in the padded row shows.
+fn reflected(padded: usize, padding: usize, length: usize) -> usize {
+    let distance = padded.abs_diff(padding); // Before the first pixel, the row goes back.
+    if padded < padding || distance < length {
+        distance
+    } else {
+        2 * (length - 1) - distance
+    }
+}
+
+fn copy_within_zeros<T: Copy + Default>(
     pixels: &[T],
     from: Size,
     to: Size,

@@ -2,7 +2,8 @@
 
 use rand::{Rng, RngExt};
 
-use super::{Choice, ensure};
+use super::{Choice, Place, ensure};
+use crate::random::{Purpose, stream};
 use crate::{Image, Pixels, Result};
 
 pub(super) fn check(transform: &'static str, probability: f32) -> Result<()> {
@@ -17,6 +18,13 @@ pub(super) fn check(transform: &'static str, probability: f32) -> Result<()> {
 
 pub(super) fn choose(probability: f32, rng: &mut impl Rng) -> Choice {
     Choice::Flip(rng.random::<f32>() < probability)
+}
+
+/// What the image's coin says, or in every other epoch its opposite.
+pub(super) fn choose_alternating(probability: f32, place: Place) -> Choice {
+    let mut coin = stream(place.seed, Purpose::Flip, 0, place.image);
+    let is_odd = !place.epoch.is_multiple_of(2);
+    Choice::Flip((coin.random::<f32>() < probability) != is_odd)
 }
 
 pub(crate) fn apply(mut image: Image, mirror: bool) -> Image {

@@ -24,6 +24,7 @@ use rand::Rng;
 pub use resize::Interpolation;
 use serde::{Deserialize, Serialize};
 
+use crate::random::{Purpose, stream};
 use crate::{Error, Image, Part, Pca, Result, Size, Stored};
 
 /// A transform with all its numbers.
@@ -48,12 +49,15 @@ pub enum Transform {
         /// Columns of the middle.
         width: usize,
     },
-    /// Pads each side with `padding` zeros, then cuts a square of `size` at a random place; torchvision's `RandomCrop`.
+    /// Pads each side with `padding` pixels, then cuts a square of `size` at a random place; torchvision's `RandomCrop`.
     RandomCrop {
         /// Side of the square that is cut.
         size: usize,
-        /// Zeros added on each side.
+        /// Pixels added on each side.
         padding: usize,
+        /// What they are.
+        #[serde(default)]
+        padding_mode: PaddingMode,
     },
     /// Cuts a part of random area and shape at a random place, and scales it to a square; torchvision's `RandomResizedCrop`.
     ///
@@ -86,6 +90,10 @@ pub enum Transform {
     Flip {
         /// How often, from 0 to 1.
         probability: f32,
+        /// Whether an image's coin is tossed once for the whole run, and every other epoch does the opposite of what it says:
+        /// two epochs in a row see both sides of each image (Jordan 2024, arXiv:2404.00498, section 3.6).
+        #[serde(default)]
+        alternating: bool,
     },
     /// Adds `P (alpha * lambda)` to the red, green and blue of every pixel, with one `alpha` an image.
     ///
@@ -164,6 +172,24 @@ pub enum Transform {
         /// The mean image, shape `[channels, height, width]`.
         mean: Vec<f32>,
     },
+}
+
+/// What is beyond the edges of an image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaddingMode {
+    /// Zeros.
+    #[default]
+    Constant,
+    /// The image's reflection, in which the pixels of the edge themselves are not seen again.
+    Reflect,
+}
+
+impl PaddingMode {
+    /// Whether it is what a crop has unless it says otherwise.
+    pub fn is_constant(&self) -> bool {
+        *self == Self::Constant
+    }
 }
 
 /// What takes the place of an erased part.
@@ -252,7 +278,8 @@ impl Transform {
             Transform::RandomCrop {
                 size: side,
                 padding,
-            } => crop::output_size(*side, *padding, size),
+                padding_mode,
+            } => crop::output_size(*side, *padding, *padding_mode, size),
             Transform::RandomResizedCrop {
                 size: side,
                 scale,
@@ -264,7 +291,7 @@ impl Transform {
                 size: side,
                 ..
             } => scale_jitter::output_size(*shorter_side, *side, size),
-            Transform::Flip { probability } => {
+            Transform::Flip { probability, .. } => {
                 flip::check(self.name(), *probability).map(|()| size)
             }
             Transform::PcaColor { std, pca } => color::check(*std, pca, size).map(|()| size),
@@ -316,6 +343,7 @@ impl Transform {
             Transform::RandomCrop {
                 size: side,
                 padding,
+                ..
             } => crop::choose(*side, *padding, size, rng),
             Transform::RandomResizedCrop { scale, ratio, .. } => {
                 random_resized_crop::choose(*scale, *ratio, size, rng)
@@ -325,7 +353,7 @@ impl Transform {
                 size: side,
                 ..
             } => scale_jitter::choose(*shorter_side, *side, size, rng),
-            Transform::Flip { probability } => flip::choose(*probability, rng),
+            Transform::Flip { probability, .. } => flip::choose(*probability, rng),
             Transform::PcaColor { std, pca } => color::choose(*std, pca, rng),
             Transform::ColorJitter {
                 brightness,
@@ -379,15 +407,20 @@ impl Transform {
                 Transform::RandomCrop {
                     size: side,
                     padding,
+                    padding_mode,
                 },
                 Choice::Crop { top, left },
             ) => {
-                let to = crop::output_size(*side, *padding, size)?;
-                let fits = top + to.height <= size.height + 2 * padding
-                    && left + to.width <= size.width + 2 * padding;
+                let to = crop::output_size(*side, *padding, *padding_mode, size)?;
+                let padding = Padding {
+                    pixels: *padding,
+                    mode: *padding_mode,
+                };
+                let fits = top + to.height <= size.height + 2 * padding.pixels
+                    && left + to.width <= size.width + 2 * padding.pixels;
                 match fits {
-                    true if *padding == 0 => image.cut(crop::square(*side, top, left)),
-                    true => Ok(crop::apply(&image.decode()?, to, *padding, top, left)),
+                    true if padding.pixels == 0 => image.cut(crop::square(*side, top, left)),
+                    true => Ok(crop::apply(&image.decode()?, to, padding, top, left)),
                     false => Err(self.foreign(choice)),
                 }
             }
@@ -468,8 +501,16 @@ impl fmt::Display for Transform {
                 interpolation,
             } => write!(f, "{name} {height}x{width} {interpolation}"),
             Transform::CenterCrop { height, width } => write!(f, "{name} {height}x{width}"),
-            Transform::RandomCrop { size, padding } => {
-                write!(f, "{name} {size}x{size} padding {padding}")
+            Transform::RandomCrop {
+                size,
+                padding,
+                padding_mode,
+            } => {
+                let reflected = match padding_mode {
+                    PaddingMode::Constant => "",
+                    PaddingMode::Reflect => " reflected",
+                };
+                write!(f, "{name} {size}x{size} padding {padding}{reflected}")
             }
             Transform::RandomResizedCrop {
                 size,
@@ -488,7 +529,11 @@ impl fmt::Display for Transform {
                 f,
                 "{name} {least} to {most} {interpolation}, crop {size}x{size}"
             ),
-            Transform::Flip { probability } => write!(f, "{name} {probability}"),
+            Transform::Flip {
+                probability,
+                alternating: false,
+            } => write!(f, "{name} {probability}"),
+            Transform::Flip { probability, .. } => write!(f, "{name} {probability}, alternating"),
             Transform::PcaColor { std, .. } => write!(f, "{name} std {std}"),
             Transform::ColorJitter {
                 brightness,
@@ -520,6 +565,26 @@ impl fmt::Display for Transform {
     }
 }
 
+/// Which image of a training run is augmented, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Of the run.
+    pub seed: u64,
+    /// Counted from 0.
+    pub epoch: u64,
+    /// The image's number, each repetition having one of its own.
+    pub image: u64,
+}
+
+/// What is put around an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Padding {
+    /// How many pixels on each side.
+    pub pixels: usize,
+    /// What they are.
+    pub mode: PaddingMode,
+}
+
 /// Transforms, the first one to be applied first.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -543,8 +608,34 @@ impl Pipeline {
 
     /// Chooses and applies each transform in turn.
     pub fn apply(&self, image: impl Into<Stored>, rng: &mut impl Rng) -> Result<Image> {
-        let transformed = self.0.iter().try_fold(image.into(), |image, transform| {
-            let choice = transform.choose(image.size(), rng);
+        self.apply_chosen(image.into(), |transform, size| transform.choose(size, rng))
+    }
+
+    /// The same for an image of a training run.
+    pub(crate) fn apply_at(&self, image: impl Into<Stored>, place: Place) -> Result<Image> {
+        let mut rng = stream(place.seed, Purpose::Augment, place.epoch, place.image);
+        self.apply_chosen(image.into(), |transform, size| {
+            let choice = transform.choose(size, &mut rng);
+            match (transform, choice) {
+                (
+                    Transform::Flip {
+                        probability,
+                        alternating: true,
+                    },
+                    _,
+                ) => flip::choose_alternating(*probability, place),
+                (_, choice) => choice,
+            }
+        })
+    }
+
+    fn apply_chosen(
+        &self,
+        image: Stored,
+        mut choose: impl FnMut(&Transform, Size) -> Choice,
+    ) -> Result<Image> {
+        let transformed = self.0.iter().try_fold(image, |image, transform| {
+            let choice = choose(transform, image.size());
             Ok(Stored::Decoded(transform.apply(image, &choice)?))
         });
         transformed?.decode()
@@ -588,7 +679,7 @@ mod tests {
 
     use super::*;
     use crate::Pixels;
-    use crate::random::{ChaCha8Rng, Purpose, stream};
+    use crate::random::ChaCha8Rng;
 
     fn rng(index: u64) -> ChaCha8Rng {
         stream(0, Purpose::Augment, 0, index)
@@ -608,6 +699,7 @@ mod tests {
         let transform = Transform::RandomCrop {
             size: 2,
             padding: 1,
+            padding_mode: PaddingMode::Constant,
         };
         let golden: [((usize, usize), [u8; 8]); 3] = [
             ((0, 0), [0, 0, 0, 1, 0, 0, 0, 7]),
@@ -622,10 +714,53 @@ mod tests {
         }
     }
 
+    /// torchvision 0.29: `F.crop(F.pad(image, [2] * 4, padding_mode="reflect"), top, left, 3, 3)`, `image` being
+    /// `torch.arange(1, 10).reshape(1, 3, 3)`.
+    #[test]
+    fn reflections_are_those_of_torchvision() {
+        let transform = Transform::RandomCrop {
+            size: 3,
+            padding: 2,
+            padding_mode: PaddingMode::Reflect,
+        };
+        let image = Image {
+            size: Size::new(1, 3, 3),
+            pixels: Pixels::U8((1..=9).collect()),
+        };
+        let golden: [((usize, usize), [u8; 9]); 4] = [
+            ((0, 0), [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+            ((4, 4), [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+            ((2, 2), [1, 2, 3, 4, 5, 6, 7, 8, 9]),
+            ((1, 3), [5, 6, 5, 2, 3, 2, 5, 6, 5]),
+        ];
+        for ((top, left), expected) in golden {
+            let crop = Choice::Crop { top, left };
+            let cropped = transform.apply(image.clone(), &crop).unwrap();
+            assert_eq!(
+                cropped.pixels,
+                Pixels::U8(expected.to_vec()),
+                "{top} {left}"
+            );
+        }
+        let too_much = Transform::RandomCrop {
+            size: 3,
+            padding: 3,
+            padding_mode: PaddingMode::Reflect,
+        };
+        let error = too_much.output_size(image.size).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`padding` of `random_crop` is out of range: expected below 3, the image's side, to reflect it, found 3"
+        );
+    }
+
     /// torchvision 0.29: `F.hflip(counting)`.
     #[test]
     fn flips_are_those_of_torchvision() {
-        let flip = Transform::Flip { probability: 0.5 };
+        let flip = Transform::Flip {
+            probability: 0.5,
+            alternating: false,
+        };
         let mirrored = flip.apply(counting(), &Choice::Flip(true)).unwrap();
         let expected = vec![3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10];
         assert_eq!(mirrored.pixels, Pixels::U8(expected));
@@ -683,8 +818,12 @@ mod tests {
                 Transform::RandomCrop {
                     size: 32,
                     padding: 4,
+                    padding_mode: PaddingMode::Constant,
                 },
-                Transform::Flip { probability: 0.3 },
+                Transform::Flip {
+                    probability: 0.3,
+                    alternating: false,
+                },
                 Transform::PcaColor {
                     std: 0.1,
                     pca: Pca {
@@ -717,8 +856,12 @@ mod tests {
         let crop = Transform::RandomCrop {
             size: 32,
             padding: 4,
+            padding_mode: PaddingMode::Constant,
         };
-        let flip = Transform::Flip { probability: 0.5 };
+        let flip = Transform::Flip {
+            probability: 0.5,
+            alternating: false,
+        };
         let chosen = [(); 2].map(|()| (crop.choose(size, &mut rng), flip.choose(size, &mut rng)));
         let expected = [
             (Choice::Crop { top: 8, left: 6 }, Choice::Flip(true)),
@@ -732,6 +875,7 @@ mod tests {
         let transform = Transform::RandomCrop {
             size: 4,
             padding: 1,
+            padding_mode: PaddingMode::Constant,
         };
         let size = Size::new(1, 4, 5);
         let mut hits = [[0_i32; 4]; 3];
@@ -753,8 +897,11 @@ mod tests {
         let flipped = |probability: f32| {
             (0..10_000)
                 .filter(|&index| {
-                    let choice =
-                        Transform::Flip { probability }.choose(counting().size, &mut rng(index));
+                    let choice = Transform::Flip {
+                        probability,
+                        alternating: false,
+                    }
+                    .choose(counting().size, &mut rng(index));
                     choice == Choice::Flip(true)
                 })
                 .count()
@@ -770,8 +917,8 @@ mod tests {
         fn choices_fit(channels in 1..4_usize, height in 1..9_usize, width in 1..9_usize, side in 1..14_usize, padding in 0..4_usize, seed: u64) {
             let size = Size::new(channels, height, width);
             let pipeline = Pipeline(vec![
-                Transform::RandomCrop { size: side, padding },
-                Transform::Flip { probability: 0.5 },
+                Transform::RandomCrop { size: side, padding, padding_mode: PaddingMode::Constant },
+                Transform::Flip { probability: 0.5, alternating: false },
             ]);
             let image = Image { size, pixels: Pixels::U8(vec![1; size.values()]) };
             match pipeline.output_size(size) {
@@ -787,6 +934,21 @@ mod tests {
                     prop_assert!(pipeline.apply(image, &mut rng(seed)).is_err());
                 }
             }
+        }
+    }
+
+    proptest! {
+        /// Each image is seen from both sides in any two epochs in a row, and the coin is fair and as in no other run.
+        #[test]
+        fn alternating_flips_show_both_sides(seed: u64, epoch in 0..1_000_u64, image in 0..50_000_u64) {
+            let flip = Pipeline(vec![Transform::Flip { probability: 0.5, alternating: true }]);
+            let seen = |epoch, image| {
+                flip.apply_at(counting(), Place { seed, epoch, image }).unwrap()
+            };
+            prop_assert_ne!(seen(epoch, image), seen(epoch + 1, image));
+            prop_assert_eq!(seen(epoch, image), seen(epoch + 2, image));
+            let mirrored = (0..100).filter(|image| seen(epoch, *image) != counting()).count();
+            prop_assert!((20..=80).contains(&mirrored), "{} of 100", mirrored);
         }
     }
 
@@ -940,6 +1102,7 @@ mod tests {
                 Transform::RandomCrop {
                     size: 0,
                     padding: 0,
+                    padding_mode: PaddingMode::Constant,
                 },
                 "`size` of `random_crop` is out of range: expected 1 to 4096, found 0",
             ),
@@ -948,6 +1111,7 @@ mod tests {
                 Transform::RandomCrop {
                     size: 2,
                     padding: usize::MAX,
+                    padding_mode: PaddingMode::Constant,
                 },
                 "`padding` of `random_crop` is out of range: expected 0 to 4096, found 18446744073709551615",
             ),
@@ -956,6 +1120,7 @@ mod tests {
                 Transform::RandomCrop {
                     size: 5,
                     padding: 1,
+                    padding_mode: PaddingMode::Constant,
                 },
                 "`random_crop` of 5x5 does not fit an image of 1x2x2 padded by 1",
             ),
@@ -1009,13 +1174,17 @@ mod tests {
             ),
             (
                 grey,
-                Transform::Flip { probability: 1.5 },
+                Transform::Flip {
+                    probability: 1.5,
+                    alternating: false,
+                },
                 "`probability` of `flip` is out of range: expected 0 to 1, found 1.5",
             ),
             (
                 grey,
                 Transform::Flip {
                     probability: f32::NAN,
+                    alternating: false,
                 },
                 "`probability` of `flip` is out of range: expected 0 to 1, found NaN",
             ),
@@ -1058,6 +1227,7 @@ mod tests {
         let crop = Transform::RandomCrop {
             size: 2,
             padding: 0,
+            padding_mode: PaddingMode::Constant,
         };
         for choice in [Choice::Flip(true), Choice::Crop { top: 1, left: 0 }] {
             let error = crop.apply(counting(), &choice).unwrap_err();

@@ -240,6 +240,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                                 Activation::Identity => Activated::Identity,
                                 Activation::Relu => Activated::Relu(output.clone()),
                                 Activation::Silu => Activated::Silu,
+                                Activation::Gelu => Activated::Gelu,
                             },
                             shared,
                         };
@@ -301,7 +302,7 @@ impl<B: CnnOps + CnnGradients, C: CheckpointStrategy> CnnOps for Autodiff<B, C> 
                 let output = B::activation_forward(images.clone(), activation);
                 let kept = match activation {
                     Activation::Relu => output.clone(),
-                    Activation::Identity | Activation::Silu => images,
+                    Activation::Identity | Activation::Silu | Activation::Gelu => images,
                 };
                 prep.finish((kept, activation), output)
             }

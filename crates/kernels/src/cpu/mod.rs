@@ -366,7 +366,7 @@ impl CnnGradients for Flex {
         };
         let output = match normalization.activated {
             Activated::Relu(ref output) => Some(Images::of(output.clone())),
-            Activated::Identity | Activated::Silu => None,
+            Activated::Identity | Activated::Silu | Activated::Gelu => None,
         };
         let gradient = Images::of(output_gradient.clone());
         let gradients = Normalized {
@@ -378,6 +378,7 @@ impl CnnGradients for Flex {
             activated: match (&normalization.activated, &output) {
                 (_, Some(output)) => norm::Activated::Relu(output),
                 (Activated::Silu, _) => norm::Activated::Silu,
+                (Activated::Gelu, _) => norm::Activated::Gelu,
                 _ => norm::Activated::Identity,
             },
             has_residual: normalization.has_residual,
@@ -430,6 +431,7 @@ impl CnnGradients for Flex {
             Activation::Identity => return gradient.into_tensor(),
             Activation::Relu => activation::behind_rectifier(&gradient, &kept),
             Activation::Silu => activation::behind_silu(&gradient, &kept),
+            Activation::Gelu => activation::behind_gelu(&gradient, &kept),
         };
         kept.shape.tensor(values)
     }

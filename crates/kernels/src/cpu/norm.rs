@@ -5,7 +5,9 @@
 
 use rayon::prelude::*;
 
-use super::activation::{Activate, Identity, Relu, Silu, mask, passed, silu_slope};
+use super::activation::{
+    Activate, Gelu, Identity, Relu, Silu, gelu_slope, mask, passed, silu_slope,
+};
 use super::buffer::Buffer;
 use super::dispatch::vectorized;
 use super::layout::Images;
@@ -182,6 +184,7 @@ impl Affine {
             Activation::Identity => self.apply_with::<Identity>(images, residual),
             Activation::Relu => self.apply_with::<Relu>(images, residual),
             Activation::Silu => self.apply_with::<Silu>(images, residual),
+            Activation::Gelu => self.apply_with::<Gelu>(images, residual),
         }
     }
 
@@ -292,6 +295,7 @@ pub(crate) enum Activated<'a> {
     /// The rectified output.
     Relu(&'a Images),
     Silu,
+    Gelu,
 }
 
 /// What a normalisation was, for its gradients.
@@ -302,7 +306,7 @@ pub(crate) struct Normalized<'a> {
     pub bias: &'a [f32],
     pub epsilon: f64,
     pub activated: Activated<'a>,
-    /// Whether something was added; not before [`Activated::Silu`].
+    /// Whether something was added; not before [`Activated::Silu`] and [`Activated::Gelu`].
     pub has_residual: bool,
     /// The batch, where other processes have images of it, too.
     pub shared: Option<&'a SharedBatch>,
@@ -318,6 +322,7 @@ impl Normalized<'_> {
             }
             Activated::Relu(output) => self.gradients_behind::<Relu>(output_gradient, output),
             Activated::Silu => self.gradients_behind::<Silu>(output_gradient, output_gradient),
+            Activated::Gelu => self.gradients_behind::<Gelu>(output_gradient, output_gradient),
         }
     }
 
@@ -443,6 +448,13 @@ impl Behind for Silu {
     #[inline(always)]
     fn pass(gradient: f32, _: f32, input: f32) -> f32 {
         gradient * silu_slope(input)
+    }
+}
+
+impl Behind for Gelu {
+    #[inline(always)]
+    fn pass(gradient: f32, _: f32, input: f32) -> f32 {
+        gradient * gelu_slope(input)
     }
 }
 

@@ -1,21 +1,59 @@
 //! What goes over each value once.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use kernels::{
     Activation, Finish, IdentityShortcut, LocalResponseNorm, activate, add_bias, concat,
     gate_channels, identity_shortcut, local_response_norm,
 };
 
-use crate::support::{Reference, check, everywhere};
+use crate::support::{Reference, assert_within, check, everywhere};
 
-const ACTIVATIONS: [Activation; 3] = [Activation::Identity, Activation::Relu, Activation::Silu];
+const ACTIVATIONS: [Activation; 4] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Silu,
+    Activation::Gelu,
+];
 
 fn activated(value: f64, activation: Activation) -> f64 {
     match activation {
         Activation::Identity => value,
         Activation::Relu => value.max(0.0),
         Activation::Silu => value / (1.0 + (-value).exp()),
+        Activation::Gelu => value * normal_distribution(value),
     }
+}
+
+/// The series of the error function by its argument, which converges everywhere, and fast near zero.
+fn normal_distribution(x: f64) -> f64 {
+    let z = x / 2.0f64.sqrt();
+    let mut term = z;
+    let mut sum = z;
+    for n in 1..100 {
+        term *= -z * z / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    0.5 + sum / std::f64::consts::PI.sqrt()
+}
+
+/// PyTorch 2.15.0: `torch.nn.functional.gelu` of these places, in f64.
+#[test]
+fn gelu_is_that_of_pytorch() {
+    const PLACES: [f32; 9] = [-4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0];
+    let expected = [
+        -0.000_126_685,
+        -0.045_500_264,
+        -0.158_655_256,
+        -0.154_268_771,
+        0.0,
+        0.345_731_229,
+        0.841_344_774,
+        1.954_499_722,
+        3.999_873_400,
+    ];
+    let x = Tensor::<1>::from_floats(PLACES, &Device::flex()).reshape([1, 1, 3, 3]);
+    let found = activate(x, Activation::Gelu).into_data();
+    assert_within(1e-7, "gelu", found, &expected);
 }
 
 /// What `function` makes of an index and the value there.

@@ -164,12 +164,14 @@ fn the_variance_of_a_single_value_is_zero_and_not_nan() {
 /// it, and so are the gradients.
 #[test]
 fn what_follows_a_normalisation_is_what_burn_computes() {
-    use burn::tensor::activation::{relu, silu};
+    use burn::tensor::activation::{gelu, relu, silu};
 
     check_finish(Activation::Relu, true, relu);
     check_finish(Activation::Relu, false, relu);
     check_finish(Activation::Silu, true, silu);
     check_finish(Activation::Silu, false, silu);
+    check_finish(Activation::Gelu, true, gelu);
+    check_finish(Activation::Gelu, false, gelu);
     check_finish(Activation::Identity, true, |x| x);
 }
 
@@ -293,6 +295,7 @@ fn a_shared_batch_is_normalised_as_a_whole_one() {
         (Activation::Relu, false),
         (Activation::Relu, true),
         (Activation::Silu, false),
+        (Activation::Gelu, false),
     ];
     // In double precision, the CPU computes with the portable bodies.
     let precisions = [DType::F32, DType::F64].into_iter();

@@ -61,6 +61,7 @@ pub struct InceptionConfig {
 const TENSORFLOW: NormOptions = NormOptions {
     momentum: 0.1,
     epsilon: 0.001,
+    learns_scale: true,
 };
 /// Standard deviation of weights that are drawn layer by layer, where a table says nothing else.
 const DEVIATION: f64 = 0.1;

@@ -33,6 +33,8 @@ pub struct NormOptions {
     pub momentum: f64,
     /// What is added to the variance.
     pub epsilon: f64,
+    /// Whether the scale learns: otherwise it stays 1.
+    pub learns_scale: bool,
 }
 
 /// PyTorch's.
@@ -41,6 +43,7 @@ impl Default for NormOptions {
         Self {
             momentum: 0.1,
             epsilon: 1e-5,
+            learns_scale: true,
         }
     }
 }
@@ -76,7 +79,9 @@ impl BatchNorm {
     /// The same with these options.
     pub fn with(channels: usize, options: NormOptions, init: &mut Init) -> Self {
         Self {
-            weight: init.constant(1.0, [channels]),
+            weight: init
+                .constant(1.0, [channels])
+                .set_require_grad(options.learns_scale),
             bias: init.constant(0.0, [channels]),
             running_mean: RunningState::new(Tensor::zeros([channels], init.device())),
             running_var: RunningState::new(Tensor::ones([channels], init.device())),

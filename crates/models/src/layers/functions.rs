@@ -76,6 +76,7 @@ pub(super) fn finished(x: Tensor<4>, finish: Finish) -> Tensor<4> {
         Activation::Identity => x,
         Activation::Relu => relu(x),
         Activation::Silu => trace::pointwise(x, Operation::Silu, 0),
+        Activation::Gelu => trace::pointwise(x, Operation::Gelu, 0),
     }
 }
 

@@ -8,13 +8,13 @@ use super::relu;
 use crate::Init;
 use crate::trace::{self, Operation};
 
-/// `y = x Wᵀ + b`.
+/// `y = x Wᵀ + b`, or without `b`.
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[outputs, inputs]`, PyTorch's layout.
     pub weight: Param<Tensor<2>>,
     /// `[outputs]`.
-    pub bias: Param<Tensor<1>>,
+    pub bias: Option<Param<Tensor<1>>>,
 }
 
 impl Linear {
@@ -22,7 +22,15 @@ impl Linear {
     pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Self {
         Self {
             weight: init.linear_weight([outputs, inputs]),
-            bias: init.linear_bias([outputs, inputs]),
+            bias: Some(init.linear_bias([outputs, inputs])),
+        }
+    }
+
+    /// The same that adds nothing.
+    pub fn without_bias(inputs: usize, outputs: usize, init: &mut Init) -> Self {
+        Self {
+            weight: init.linear_weight([outputs, inputs]),
+            bias: None,
         }
     }
 
@@ -37,11 +45,17 @@ impl Linear {
             assert_eq!(features.dims()[1], inputs, "features");
             let operation = Operation::Linear {
                 weight: self.weight.id,
+                has_bias: self.bias.is_some(),
             };
             return trace::linear(features, operation, [outputs, inputs]);
         }
         profile::within(self.weight.id.val(), || {
-            linear(features, self.weight.val(), self.bias.val())
+            let weight = self.weight.val();
+            let bias = match &self.bias {
+                Some(bias) => bias.val(),
+                None => Tensor::zeros([weight.dims()[0]], &weight.device()),
+            };
+            linear(features, weight, bias)
         })
     }
 

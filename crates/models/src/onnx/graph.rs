@@ -1,6 +1,7 @@
 //! The operations of a network as operators of ONNX.
 
 use std::collections::HashMap;
+use std::f32::consts::FRAC_1_SQRT_2;
 
 use burn::module::{Module, ParamId};
 use kernels::{Conv2dOptions, IdentityShortcut, Pool2dOptions};
@@ -67,13 +68,8 @@ impl Builder<'_> {
                 kernel,
                 options,
             } => {
-                let leaves: &[_] = if *has_bias {
-                    &["weight", "bias"]
-                } else {
-                    &["weight"]
-                };
                 let attributes = convolution(*kernel, options);
-                self.layer("Conv", *weight, &inputs, leaves, attributes)
+                self.layer("Conv", *weight, &inputs, leaves(*has_bias), attributes)
             }
             Operation::DeformConv2d {
                 weight,
@@ -114,15 +110,16 @@ impl Builder<'_> {
                 let means = self.add("GlobalAveragePool", &inputs);
                 self.add("Flatten", &[&means])
             }
-            Operation::Linear { weight } => {
+            Operation::Linear { weight, has_bias } => {
                 let transposed = vec![Attribute::of_int("transB", 1)];
-                self.layer("Gemm", *weight, &inputs, &["weight", "bias"], transposed)
+                self.layer("Gemm", *weight, &inputs, leaves(*has_bias), transposed)
             }
             Operation::Relu => self.add("Relu", &inputs),
             Operation::Silu => {
                 let gate = self.add("Sigmoid", &inputs);
                 self.add("Mul", &[inputs[0], &gate])
             }
+            Operation::Gelu => self.gelu(inputs[0]),
             Operation::Sigmoid => self.add("Sigmoid", &inputs),
             Operation::Tanh => self.add("Tanh", &inputs),
             Operation::Scale(factor) => {
@@ -143,6 +140,17 @@ impl Builder<'_> {
             Operation::Flatten => self.add("Flatten", &inputs),
             Operation::Pixel => self.unsqueeze(inputs[0], &[2, 3]),
         }
+    }
+
+    /// `x (1 + erf(x / sqrt(2))) / 2`.
+    fn gelu(&mut self, x: &str) -> String {
+        let mut number = |value: f32| self.constant(Tensor::floats(&[], &[value]));
+        let [root, one, half] = [FRAC_1_SQRT_2, 1.0, 0.5].map(&mut number);
+        let scaled = self.add("Mul", &[x, &root]);
+        let erf = self.add("Erf", &[&scaled]);
+        let sum = self.add("Add", &[&erf, &one]);
+        let product = self.add("Mul", &[x, &sum]);
+        self.add("Mul", &[&product, &half])
     }
 
     /// An absent bias stands between offsets and mask.
@@ -354,6 +362,15 @@ impl Builder<'_> {
             .expect("a network does something");
         last.outputs = vec![LOGITS.to_owned()];
         self.graph
+    }
+}
+
+/// The parameters of a layer with a weight.
+fn leaves(has_bias: bool) -> &'static [&'static str] {
+    if has_bias {
+        &["weight", "bias"]
+    } else {
+        &["weight"]
     }
 }
 

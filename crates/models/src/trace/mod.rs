@@ -198,8 +198,10 @@ pub(crate) fn linear(
     [outputs, inputs]: [usize; 2],
 ) -> Tensor<2> {
     let shape = [features.dims()[0], outputs];
+    let has_bias = matches!(operation, Operation::Linear { has_bias: true, .. });
+    let biases = if has_bias { outputs } else { 0 };
     let cost = Cost {
-        parameters: (inputs + 1) * outputs,
+        parameters: inputs * outputs + biases,
         multiply_adds: (inputs * outputs) as u64,
     };
     pixelwise(operation, &[features], shape, cost)

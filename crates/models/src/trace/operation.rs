@@ -43,6 +43,7 @@ pub(crate) enum Operation {
     GlobalAverage,
     Linear {
         weight: ParamId,
+        has_bias: bool,
     },
     /// Nothing, in evaluation.
     Dropout,
@@ -50,6 +51,7 @@ pub(crate) enum Operation {
     StochasticDepth,
     Relu,
     Silu,
+    Gelu,
     Sigmoid,
     Tanh,
     /// By a number.
@@ -99,7 +101,7 @@ impl Operation {
             | Self::DeformConv2d { weight, .. }
             | Self::BatchNorm { weight, .. }
             | Self::PRelu { weight }
-            | Self::Linear { weight } => Some(*weight),
+            | Self::Linear { weight, .. } => Some(*weight),
             _ => None,
         }
     }

@@ -95,14 +95,14 @@ impl Weights {
         Err(WeightsError::Mismatch(mismatch))
     }
 
-    /// How many scores the network gives that these weights are of: the values of the bias that
+    /// How many scores the network gives that these weights are of: the rows of the parameter that
     /// `model` has last; `None` where there is no such tensor.
     pub fn scores(&self, model: &Model) -> Option<usize> {
         let last = parameters::of(model).pop()?;
         let wanted = model.pytorch_name(&last.path);
         let mut tensors = self.tensors.iter();
-        let (_, bias) = tensors.find(|(name, _)| rename(name, model.aliases()) == wanted)?;
-        Some(bias.values.len())
+        let (_, last) = tensors.find(|(name, _)| rename(name, model.aliases()) == wanted)?;
+        last.shape.first().copied()
     }
 }
 

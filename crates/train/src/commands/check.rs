@@ -28,6 +28,7 @@ pub fn run(arguments: &CheckArgs) -> Result<(), Error> {
     let file = RecipeFile::find(&arguments.config, &arguments.set, None)?;
     let architecture = file.architecture()?;
     start::check_parts(&file, &architecture)?;
+    start::check_whiten(&file, &architecture)?;
     let here = Circumstances {
         device: "cpu".into(),
         workers: 1,

@@ -244,6 +244,7 @@ fn viewer<'a>(
         views: views::chosen(network, images.opened(), arguments)?,
         preprocessing: &network.preprocessing,
         slides: matches!(arguments.view, View::Dense | View::MultiScale),
+        averages_scores: arguments.view == View::MirrorTranslate,
         batch: arguments.batch.unwrap_or(BATCH),
     };
     // Images of any size are scaled to no less than a square one is.

@@ -17,6 +17,7 @@ const SGD: recipe::Sgd = recipe::Sgd {
     dampening: 0.0,
     nesterov: false,
     decay_exclude: Vec::new(),
+    norm: None,
 };
 /// Low, since random labels leave nothing to learn.
 const RATE: f64 = 1e-3;

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use super::interrupt::{self, INTERRUPTED};
 use super::{cores, start_threads};
+use crate::average::Average;
 use crate::checkpoint::{self, Checkpoint, State, Tally};
 use crate::cli::RunArgs;
 use crate::datasets;
 use crate::device::{self, Choice};
-use crate::ema::Ema;
 use crate::error::Error;
 use crate::files;
 use crate::journal::{self, Event, Note, Resume, Start};
@@ -59,6 +59,7 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
     let file = RecipeFile::find(&arguments.config, &arguments.set, arguments.seed)?;
     let architecture = file.architecture()?;
     start::check_parts(&file, &architecture)?;
+    start::check_whiten(&file, &architecture)?;
     let device = device::choose_for(&arguments.device, processes.number_here())?;
     device.check_precision(file.recipe.precision)?;
     let threads = start_threads(Some(
@@ -102,13 +103,18 @@ fn train_in(processes: &Processes, arguments: &RunArgs) -> Result<ExitCode, Erro
         }
         false => None,
     };
+    let network = Drawn {
+        architecture: &architecture,
+        images: prepared.images(),
+        device: device.device.clone().autodiff(),
+    };
     let beginning = if processes.is_first() {
-        let beginning = begin_or_resume(&plan, &folder, arguments.resume, &architecture, &device)?;
+        let beginning = begin_or_resume(&plan, &folder, arguments.resume, &network)?;
         processes.first(&beginning.reached());
         beginning
     } else {
         let reached = processes.first(&Reached::default());
-        follow(&plan, &folder, &architecture, &device, &reached)?
+        follow(&plan, &folder, &network, &reached)?
     };
     if processes.first(&finished(&folder, &plan, &beginning)) {
         if processes.is_first() {
@@ -353,6 +359,7 @@ pub fn facts(file: &RecipeFile, opened: &Opened) -> DatasetFacts {
 
 /// The data of a run, checked against its network.
 struct Prepared {
+    train: Source,
     loader: Loader,
     splits: Vec<Split>,
     input: Size,
@@ -371,7 +378,7 @@ impl Prepared {
         let preprocessing = Preprocessing::new(&plan.augment, opened, &train, plan.on_bad_image)
             .map_err(unreadable)?;
         let pipeline = preprocessing.train.clone();
-        let loader = training_loader(plan, train, pipeline, processes.share())
+        let loader = training_loader(plan, train.clone(), pipeline, processes.share())
             .map_err(preprocess::misfit)?;
         let mut splits = Vec::new();
         for (name, source) in [(VALIDATION, validation), (TEST, opened.test.clone())] {
@@ -405,6 +412,7 @@ impl Prepared {
         }
         let input = loader.size();
         Ok(Self {
+            train,
             loader,
             splits,
             input,
@@ -416,6 +424,13 @@ impl Prepared {
                 step: 0,
             },
         })
+    }
+
+    fn images(&self) -> start::Images<'_> {
+        start::Images {
+            train: &self.train,
+            preprocessing: &self.card.preprocessing,
+        }
     }
 }
 
@@ -496,22 +511,28 @@ impl Beginning {
     }
 }
 
+/// What a network in training is made of, beside its plan.
+struct Drawn<'a> {
+    architecture: &'a Architecture,
+    images: start::Images<'a>,
+    device: Device,
+}
+
 /// Begins where the first process did.
 fn follow(
     plan: &Plan,
     folder: &Path,
-    architecture: &Architecture,
-    device: &Choice,
+    network: &Drawn<'_>,
     reached: &Reached,
 ) -> Result<Beginning, Error> {
     if !reached.resumed {
-        return begin(plan, architecture, device);
+        return begin(plan, network);
     }
     let found = checkpoint::newest(folder)
         .map_err(|error| Error::failure("cannot resume the run").explained_by(error))?;
     match found.checkpoint {
         Some(checkpoint) if checkpoint.step == reached.step => Ok(Beginning {
-            state: restored(plan, architecture, device, checkpoint)?,
+            state: restored(plan, network, checkpoint)?,
             resumed: true,
             notes: Vec::new(),
         }),
@@ -525,9 +546,13 @@ fn follow(
     }
 }
 
-fn begin(plan: &Plan, architecture: &Architecture, device: &Choice) -> Result<Beginning, Error> {
-    let device = device.device.clone().autodiff();
-    let start::Start { model, notes } = start::Start::new(plan, architecture, &device)?;
+fn begin(plan: &Plan, network: &Drawn<'_>) -> Result<Beginning, Error> {
+    let Drawn {
+        architecture,
+        images,
+        device,
+    } = network;
+    let start::Start { model, notes } = start::Start::new(plan, architecture, images, device)?;
     Ok(Beginning {
         state: initial(plan, model),
         resumed: false,
@@ -541,8 +566,7 @@ fn begin_or_resume(
     plan: &Plan,
     folder: &Path,
     resume: bool,
-    architecture: &Architecture,
-    device: &Choice,
+    network: &Drawn<'_>,
 ) -> Result<Beginning, Error> {
     let path = folder.join(report::PLAN);
     if !path.exists() && !is_empty(&folder.join(checkpoint::FOLDER)) {
@@ -553,7 +577,7 @@ fn begin_or_resume(
         );
     }
     if !resume || !path.exists() {
-        let beginning = begin(plan, architecture, device)?;
+        let beginning = begin(plan, network)?;
         files::replace(&path, plan.to_toml().as_bytes()).map_err(unwritable)?;
         return Ok(beginning);
     }
@@ -587,10 +611,10 @@ fn begin_or_resume(
     }
     let Some(checkpoint) = found.checkpoint else {
         say("note: no checkpoint to go on from: starting from the beginning");
-        return begin(plan, architecture, device);
+        return begin(plan, network);
     };
     Ok(Beginning {
-        state: restored(plan, architecture, device, checkpoint)?,
+        state: restored(plan, network, checkpoint)?,
         resumed: true,
         notes: before.processes_note(plan).into_iter().collect(),
     })
@@ -726,23 +750,19 @@ fn initial(plan: &Plan, model: Model) -> State {
         optimizer: Optimizer::new(plan.optimizer.clone()),
         plateaus: Plateaus::default(),
         loss_scale: (plan.precision == Precision::F16).then(LossScale::default),
-        ema: plan.ema.as_ref().map(|ema| Ema::new(ema.decay, &model)),
+        ema: plan.ema.is_some().then(|| Average::new(&model)),
+        slow: None,
         best: None,
         tally: Tally::default(),
         model,
     }
 }
 
-fn restored(
-    plan: &Plan,
-    architecture: &Architecture,
-    device: &Choice,
-    checkpoint: Checkpoint,
-) -> Result<State, Error> {
-    let model = start::drawn(plan, architecture, &device.device.clone().autodiff());
-    let decay = plan.ema.as_ref().map(|ema| ema.decay);
+fn restored(plan: &Plan, network: &Drawn<'_>, checkpoint: Checkpoint) -> Result<State, Error> {
+    let model = start::drawn(plan, network.architecture, &network.device);
+    let optimizer = Optimizer::new(plan.optimizer.clone());
     checkpoint
-        .restore(model, Optimizer::new(plan.optimizer.clone()), decay)
+        .restore(model, optimizer, plan.ema.is_some())
         .map_err(|reason| Error::failure("cannot go on from the checkpoint").because(reason))
 }
 

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use data::random::{self, Purpose};
-use data::{Frame, Mirror, Opened, Places, Size, Views};
+use data::{Frame, Mirror, Opened, PaddingMode, Places, Size, Views};
 use models::TestScales;
 
 use super::network::Network;
@@ -15,7 +15,13 @@ use crate::preprocess;
 const FLAGS: [(&str, &[View]); 4] = [
     (
         "--resize",
-        &[View::Center, View::TenCrop, View::FiveRandom, View::Dense],
+        &[
+            View::Center,
+            View::TenCrop,
+            View::FiveRandom,
+            View::Dense,
+            View::MirrorTranslate,
+        ],
     ),
     (
         "--crop",
@@ -24,6 +30,7 @@ const FLAGS: [(&str, &[View]); 4] = [
             View::TenCrop,
             View::FiveRandom,
             View::MultiCrop,
+            View::MirrorTranslate,
         ],
     ),
     (
@@ -93,6 +100,7 @@ pub fn chosen(
         View::TenCrop => (vec![own], Places::Corners, Mirror::Both),
         View::FiveRandom => (vec![own], Places::Random(5), Mirror::AtRandom),
         View::Dense => (vec![whole], Places::Middle, Mirror::Both),
+        View::MirrorTranslate => (vec![own], Places::Shifted(1), Mirror::Both),
         View::MultiScale => (scales(network, arguments)?, Places::Middle, Mirror::Both),
         View::MultiCrop => {
             let mut frames = scales(network, arguments)?;
@@ -100,10 +108,15 @@ pub fn chosen(
             (frames, Places::Grid(5), Mirror::Both)
         }
     };
+    let (padding, padding_mode) = match arguments.view {
+        View::MirrorTranslate => (1, PaddingMode::Reflect),
+        _ => (arguments.padding.unwrap_or(0), PaddingMode::Constant),
+    };
     Ok(Views {
         frames,
         interpolation: network.framing.interpolation,
-        padding: arguments.padding.unwrap_or(0),
+        padding,
+        padding_mode,
         places,
         mirror,
     })

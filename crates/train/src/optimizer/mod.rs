@@ -96,7 +96,10 @@ impl recipe::Optimizer {
         let decay = |decay: f64| if decays { decay } else { 0.0 };
         match self {
             Self::Sgd(settings) => {
-                let decay = decay(settings.weight_decay);
+                let (rate, decay) = match (settings.norm, role) {
+                    (Some(group), Role::Norm) => (rate * group.rate_factor, group.weight_decay),
+                    _ => (rate, decay(settings.weight_decay)),
+                };
                 sgd::update(settings, weight, gradient, kept, rate, decay)
             }
             Self::Rmsprop(settings) => {

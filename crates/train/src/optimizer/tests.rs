@@ -2,7 +2,7 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::Device;
 
 use super::*;
-use crate::recipe::{Adamw, Betas, Lamb, Rmsprop, RmspropVariant, Sgd};
+use crate::recipe::{Adamw, Betas, Lamb, ParameterGroup, Rmsprop, RmspropVariant, Sgd};
 
 #[derive(Module, Debug)]
 struct Weights {
@@ -16,6 +16,7 @@ const SGD: Sgd = Sgd {
     dampening: 0.0,
     nesterov: false,
     decay_exclude: Vec::new(),
+    norm: None,
 };
 
 const RMSPROP: Rmsprop = Rmsprop {
@@ -104,6 +105,51 @@ fn sgd_is_pytorchs() {
         ..SGD
     };
     assert_steps(sgd(bias_free), GOLDEN_BIAS_FREE);
+}
+
+/// A normalisation, by its name.
+#[derive(Module, Debug)]
+struct BatchNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+}
+
+/// A group of parameters is, to PyTorch, what another optimizer has.
+#[test]
+fn normalisations_have_a_rate_and_a_decay_of_their_own() {
+    let grouped = Sgd {
+        nesterov: true,
+        norm: Some(ParameterGroup {
+            rate_factor: 0.5,
+            weight_decay: 0.3,
+        }),
+        ..SGD
+    };
+    let alone = Sgd {
+        nesterov: true,
+        weight_decay: 0.3,
+        ..SGD
+    };
+    let norm = || BatchNorm {
+        weight: parameter(&[1.0, -0.5]),
+        bias: parameter(&[-2.0]),
+    };
+    let of = |model: &BatchNorm| -> Vec<f32> {
+        let values = parameters::values(model).into_iter();
+        values
+            .flat_map(|value| value.into_data().try_to_vec::<f32>().unwrap())
+            .collect()
+    };
+    let [mut in_group, mut apart] =
+        [grouped.clone(), alone].map(|sgd| Optimizer::new(recipe::Optimizer::Sgd(sgd)));
+    let (mut moved, mut expected) = (norm(), norm());
+    for step in 0..3 {
+        moved = in_group.step(moved, gradients(step), 0.1, step);
+        expected = apart.step(expected, gradients(step), 0.05, step);
+    }
+    assert_eq!(of(&moved), of(&expected));
+    // Others are what they are without it.
+    assert_steps(recipe::Optimizer::Sgd(grouped), GOLDEN_NESTEROV);
 }
 
 /// From `torch.optim.RMSprop` of PyTorch 2.15, and `timm.optim.RMSpropTF` of timm 1.0.31.

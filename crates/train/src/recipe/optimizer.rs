@@ -50,6 +50,21 @@ pub struct Sgd {
     /// Parameters without decay.
     #[serde(default)]
     pub decay_exclude: Vec<ParameterKind>,
+    /// Scale and shift of normalisation layers, where they are updated in another way than the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm: Option<ParameterGroup>,
+}
+
+/// What is different for some parameters: PyTorch's parameter groups.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterGroup {
+    /// What the learning rate is multiplied by.
+    #[serde(deserialize_with = "bounds::above_zero")]
+    pub rate_factor: f64,
+    /// In place of the others'.
+    #[serde(deserialize_with = "bounds::zero_or_more")]
+    pub weight_decay: f64,
 }
 
 /// `RMSProp` (T. Tieleman, G. Hinton. *Lecture 6.5*. 2012) as a program that papers were made with computes it.
