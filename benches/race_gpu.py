@@ -4,9 +4,10 @@
     python benches/race_gpu.py target/debug/train --device vulkan
     python benches/race_gpu.py target/debug/train --device vulkan --rows resnet20,resnet50 --rounds 3
 
-Without a PyTorch that sees the GPU, Kiln's figures stand alone. A round runs Kiln in f32 and in bf16, PyTorch eagerly in
-f32 as it comes (its convolutions may use TF32), and PyTorch compiled, with bf16 autocast and `channels_last`, each in a
-process of its own and after a warm-up; the next round begins with the next of them. Speeds are medians over the rounds.
+Without a PyTorch that sees the GPU, Kiln's figures stand alone. A round runs Kiln in f32 and in 16 bits
+(f16, which every device has; on CUDA also `--half bf16`), PyTorch eagerly in f32 as it comes (its convolutions may use
+TF32), and PyTorch compiled, with bf16 autocast and `channels_last`, each in a process of its own and after a warm-up; the
+next round begins with the next of them. Speeds are medians over the rounds.
 The ratio is of the faster of Kiln's to the faster of PyTorch's within a round, the median over the rounds: above 1, Kiln is
 faster. A training step is that of race.py. Memory is the most that the GPU held more than before, whoever holds it: nothing
 else should run there.
@@ -121,7 +122,7 @@ def speed(row, compiled):
 
 RUNNERS = [
     lambda row, arguments: kiln(row, arguments, "f32"),
-    lambda row, arguments: kiln(row, arguments, "bf16"),
+    lambda row, arguments: kiln(row, arguments, arguments.half),
     lambda row, arguments: pytorch(row, arguments, False),
     lambda row, arguments: pytorch(row, arguments, True),
 ]
@@ -166,6 +167,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary", help="the program `train`, built with the GPU's feature")
     parser.add_argument("--device", default="auto", help="as `train bench` takes it")
+    parser.add_argument("--half", choices=["f16", "bf16"], default="f16", help="Kiln's 16 bits")
     parser.add_argument("--rows", default=",".join(ROWS), help="which of %(default)s")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
@@ -180,8 +182,8 @@ def main():
         "rounds; images/s, GiB\n"
     )
     print(
-        "| step | batch | Kiln, f32 | Kiln, bf16 | PyTorch, eager | PyTorch, compiled, bf16 "
-        "| ratio (lowest to highest) | memory: Kiln, f32 | bf16 | PyTorch, eager | compiled |"
+        f"| step | batch | Kiln, f32 | Kiln, {arguments.half} | PyTorch, eager | PyTorch, compiled, bf16 "
+        f"| ratio (lowest to highest) | memory: Kiln, f32 | {arguments.half} | PyTorch, eager | compiled |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name in names:
