@@ -427,7 +427,7 @@ pub struct Ema {
     pub decay: f64,
 }
 
-/// Lookahead, as [`crate::lookahead::Lookahead`] has it.
+/// Lookahead: every so often, the network goes on from slow weights that follow it (M. Zhang et al. 2019, arXiv:1907.08610).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lookahead {
