@@ -2,6 +2,7 @@
 
 use burn_dataset::Dataset;
 
+use crate::dataset::at;
 use crate::eigen::Eigen;
 use crate::random::{Purpose, stream};
 use crate::{Error, Image, OnBadImage, Pipeline, Result, Sample, Source};
@@ -26,7 +27,7 @@ impl Whitening {
     ///
     /// # Errors
     ///
-    /// Where an image cannot be read, or is smaller than a patch.
+    /// Where an image cannot be read and is not to be skipped, none can, or one is smaller than a patch.
     pub fn filters(
         &self,
         source: &Source,
@@ -38,12 +39,16 @@ impl Whitening {
             match transformed(source.as_ref(), pipeline, index) {
                 Ok(image) => products.add(image, self.patch)?,
                 Err(error) if on_bad_image.skips(&error) => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(at(index, error)),
             }
+        }
+        if products.patches == 0.0 {
+            let place = format!("the first {}, none of which can be read", self.images);
+            return Err(Error::NoImages { place });
         }
         let Eigen { values, vectors } = Eigen::of(products.means());
         let filter = |sign: f64, column: usize| {
-            let scale = sign / (values[column] + self.epsilon).sqrt();
+            let scale = sign / (values[column].max(0.0) + self.epsilon).sqrt();
             vectors.iter().map(move |row| (row[column] * scale) as f32)
         };
         let filters = |sign: f64| (0..values.len()).flat_map(move |column| filter(sign, column));
@@ -194,5 +199,41 @@ mod tests {
         };
         let found = whitening.filters(&images(1), &Pipeline::default(), OnBadImage::Stop);
         assert!(matches!(found, Err(Error::NoRoom { .. })));
+    }
+
+    struct Missing;
+
+    impl Dataset<Sample, Error> for Missing {
+        fn get(&self, _: usize) -> Result<Sample> {
+            Err(Error::MissingFile {
+                path: "image.png".into(),
+            })
+        }
+
+        fn len(&self) -> usize {
+            3
+        }
+    }
+
+    #[test]
+    fn images_that_cannot_be_read_are_an_error_where_none_is_left() {
+        let whitening = Whitening {
+            images: 2,
+            patch: [2, 2],
+            epsilon: 1e-3,
+        };
+        let source: Source = Arc::new(Missing);
+        let filters = |on_bad_image| {
+            let found = whitening.filters(&source, &Pipeline::default(), on_bad_image);
+            found.unwrap_err().to_string()
+        };
+        assert_eq!(
+            filters(OnBadImage::Stop),
+            "cannot prepare image 0 of the dataset, counted from 0"
+        );
+        assert_eq!(
+            filters(OnBadImage::Skip),
+            "no images in the first 2, none of which can be read"
+        );
     }
 }

@@ -41,3 +41,29 @@ pub(crate) fn apply(mut image: Image, mirror: bool) -> Image {
 fn mirror_rows<T>(pixels: &mut [T], width: usize) {
     pixels.chunks_exact_mut(width).for_each(<[T]>::reverse);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A change of these changes every run with such flips.
+    #[test]
+    fn coins_of_alternating_flips_stay_what_they_are() {
+        let coins = |epoch| {
+            let mirrored = |image| match choose_alternating(
+                0.5,
+                Place {
+                    seed: 0,
+                    epoch,
+                    image,
+                },
+            ) {
+                Choice::Flip(true) => '1',
+                _ => '0',
+            };
+            (0..16).map(mirrored).collect::<String>()
+        };
+        assert_eq!(coins(0), "0000001100000111");
+        assert_eq!(coins(1), "1111110011111000");
+    }
+}
