@@ -191,7 +191,7 @@ fn a_run_with_lookahead_and_whitening_that_is_killed_ends_in_the_same_bytes() {
         batch     = 8
         length    = { steps = 11 }
         whiten    = { images = 20, epsilon = 1e-3, bias = { steps = 5 } }
-        lookahead = { every = { steps = 2 }, decay = 0.95, power = 3, from = { steps = 3 } }
+        lookahead = { every = { steps = 2 }, decay = 0.95, power = 3 }
         [optimizer.sgd]
         momentum = 0.85
         nesterov = true

@@ -90,26 +90,22 @@ def whiten(network, settings, images):
 
 
 class Lookahead:
-    """Jordan 2024, section 3.4: slow weights that keep more of themselves as the run goes on, and to which the network
-    returns at the end of each epoch."""
+    """Zhang et al. 2019, algorithm 1, with slow weights that keep more of themselves as the run goes on, and with which it
+    ends (Jordan 2024, section 3.4)."""
 
-    def __init__(self, network, settings, steps, steps_per_epoch):
+    def __init__(self, network, settings, steps):
         self.state = [value for value in network.state_dict().values() if value.is_floating_point()]
-        self.every, self.begin = settings.pop("every")["steps"], settings.pop("from")["steps"]
+        self.slow = [value.clone() for value in self.state]
+        self.every = settings.pop("every")["steps"]
         self.decay, self.power = settings.pop("decay"), settings.pop("power")
-        self.steps, self.steps_per_epoch = steps, steps_per_epoch
-        self.slow = None
+        self.steps = steps
 
     def after(self, step):
-        if step <= self.begin:
-            return
         if step % self.every == 0:
             kept = self.decay**self.every * (step / self.steps) ** self.power
-            if self.slow is None:
-                self.slow = [value.clone() for value in self.state]
             for slow, value in zip(self.slow, self.state):
                 slow.lerp_(value, 1 - kept)
-        if self.slow and (step % self.every == 0 or step % self.steps_per_epoch == 0 or step == self.steps):
+        if step % self.every == 0 or step == self.steps:
             for slow, value in zip(self.slow, self.state):
                 value.copy_(slow)
 
@@ -185,7 +181,7 @@ def train(path, dtype):
     batches_per_epoch = -(-len(labels) // batch)
     lookahead = None
     if "lookahead" in recipe:
-        lookahead = Lookahead(network, recipe.pop("lookahead"), steps, batches_per_epoch)
+        lookahead = Lookahead(network, recipe.pop("lookahead"), steps)
     assert not recipe, f"not understood: {recipe}"
 
     losses, rates = [], []

@@ -27,7 +27,7 @@ const PREFIX: &str = "step-";
 const EXTENSION: &str = "safetensors";
 const METADATA: &str = "kiln";
 const MODEL: &str = "model.";
-const AVERAGE: &str = "ema.";
+const EMA: &str = "ema.";
 const SLOW: &str = "slow.";
 
 /// The best evaluation of the validation split so far.
@@ -69,7 +69,7 @@ pub struct State {
     pub loss_scale: Option<LossScale>,
     /// The average of the network, where there is one.
     pub ema: Option<Average>,
-    /// The slow weights of Lookahead, once there are some.
+    /// The slow weights of Lookahead, where the run has it.
     pub slow: Option<Average>,
     /// The best evaluation, where there is a validation split.
     pub best: Option<Best>,
@@ -81,6 +81,9 @@ pub struct State {
 #[derive(Serialize, Deserialize)]
 struct Header {
     step: u64,
+    /// Updates of the optimizer, where some were left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updates: Option<u64>,
     #[serde(default, skip_serializing_if = "Plateaus::is_unseen")]
     plateaus: Plateaus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +97,7 @@ struct Header {
 pub struct Checkpoint {
     /// Updates behind it.
     pub step: u64,
+    updates: Option<u64>,
     plateaus: Plateaus,
     loss_scale: Option<LossScale>,
     best: Option<Best>,
@@ -153,17 +157,20 @@ pub fn newest(folder: &Path) -> files::Result<Found> {
 }
 
 impl Checkpoint {
-    /// The state, in the places of a network, an optimizer and an average that are as the plan
-    /// makes them.
+    /// The state, in the place of that before the first step.
     ///
     /// # Errors
     ///
     /// Where the checkpoint is another network's.
     pub fn restore(
         self,
-        model: Model,
-        optimizer: Optimizer,
-        has_ema: bool,
+        State {
+            model,
+            optimizer,
+            ema,
+            slow,
+            ..
+        }: State,
     ) -> Result<State, String> {
         let device = model_device(&model);
         let learnt = names(&model, true);
@@ -176,26 +183,25 @@ impl Checkpoint {
                 kept[slot] = values.tensors.get(name).map(|value| flat(value, &device));
             }
         }
-        let average = |prefix| {
+        let average = |prefix, what| {
             let averages = self.under(prefix);
             let values: Option<Vec<_>> = all
                 .iter()
                 .map(|name| averages.tensors.get(name).map(|v| flat(v, &device)))
                 .collect();
-            values.map(Average::from_values)
+            let values = values.ok_or_else(|| format!("it lacks {what}"))?;
+            Ok::<_, String>(Average::from_values(values))
         };
-        let ema = match has_ema {
-            true => Some(average(AVERAGE).ok_or("it lacks the average of the weights")?),
-            false => None,
-        };
+        let ema = ema.map(|_| average(EMA, "the average of the weights"));
+        let slow = slow.map(|_| average(SLOW, "the slow weights"));
         Ok(State {
             step: self.step,
             model,
-            optimizer: optimizer.with_kept(kept),
+            optimizer: optimizer.with_kept(kept, self.updates.unwrap_or(self.step)),
             plateaus: self.plateaus,
             loss_scale: self.loss_scale,
-            ema,
-            slow: average(SLOW),
+            ema: ema.transpose()?,
+            slow: slow.transpose()?,
             best: self.best,
             tally: self.tally,
         })
@@ -241,14 +247,16 @@ fn to_bytes(state: &State) -> Vec<u8> {
             }
         }
     }
-    for (prefix, average) in [(AVERAGE, &state.ema), (SLOW, &state.slow)] {
+    for (prefix, average) in [(EMA, &state.ema), (SLOW, &state.slow)] {
         let values = average.iter().flat_map(Average::values);
         for (name, value) in names(&state.model, false).iter().zip(values) {
             all.tensors.insert(format!("{prefix}{name}"), host(value));
         }
     }
+    let updates = state.optimizer.updates();
     let header = Header {
         step: state.step,
+        updates: (updates != state.step).then_some(updates),
         plateaus: state.plateaus,
         loss_scale: state.loss_scale,
         best: state.best,
@@ -274,6 +282,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, String> {
     let header = tensors.metadata.get(METADATA).ok_or("it has no header")?;
     let Header {
         step,
+        updates,
         plateaus,
         loss_scale,
         best,
@@ -281,6 +290,7 @@ pub fn read(path: &Path) -> Result<Checkpoint, String> {
     } = serde_json::from_str(header).map_err(|e| e.to_string())?;
     Ok(Checkpoint {
         step,
+        updates,
         plateaus,
         loss_scale,
         best,
@@ -380,7 +390,7 @@ mod tests {
         });
         State {
             step,
-            optimizer: optimizer().with_kept(kept.collect()),
+            optimizer: optimizer().with_kept(kept.collect(), step - 1),
             plateaus: Plateaus::default(),
             loss_scale: Some(LossScale::default().after(step == 3)),
             ema: Some(Average::new(&model)),
@@ -414,12 +424,7 @@ mod tests {
         let folder = folder();
         write(folder.path(), &state(3), 2).unwrap();
         let found = newest(folder.path()).unwrap();
-        let fresh = state(4).model;
-        let restored = found
-            .checkpoint
-            .unwrap()
-            .restore(fresh, optimizer(), true)
-            .unwrap();
+        let restored = found.checkpoint.unwrap().restore(state(4)).unwrap();
         assert_eq!(restored.step, 3);
         assert_eq!(
             restored.best,

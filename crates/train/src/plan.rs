@@ -392,7 +392,6 @@ impl Plan {
                 every: in_steps(&lookahead.every),
                 decay: lookahead.decay,
                 power: lookahead.power,
-                from: lookahead.from.as_ref().map_or(0, in_steps),
             }),
             whiten: whiten(file, train_images, &in_steps)?,
             log: recipe.log.clone(),

@@ -439,9 +439,6 @@ pub struct Lookahead {
     /// Of the share of the run that is over, by which that is less; 0 is no less.
     #[serde(deserialize_with = "bounds::zero_or_more")]
     pub power: f64,
-    /// Until there are slow weights; without it, they begin with the run.
-    #[serde(default)]
-    pub from: Option<Duration>,
 }
 
 /// The first convolution's filters, two for each value of a patch, are what [`data::Whitening`] makes of the training images

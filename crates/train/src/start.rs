@@ -108,6 +108,8 @@ fn fault(unknown: &UnknownPart) -> Fault {
     }
 }
 
+const WHITENS_ANYWAY: &str = "the first convolution's filters are made of the images, as `whiten` asks, whatever `init` has of them";
+
 /// What a start is told of the images of its run.
 pub struct Images<'a> {
     /// Those that are trained on.
@@ -139,6 +141,9 @@ impl Start {
         let mut start = Self::from_weights(plan, architecture, device)?;
         if let Some(whiten) = &plan.whiten {
             start.model = whitened(start.model, whiten, images, plan.on_bad_image)?;
+            if plan.init.is_some() {
+                start.notes.push(WHITENS_ANYWAY.to_owned());
+            }
         }
         Ok(start)
     }

@@ -14,14 +14,12 @@ use kernels::SharedBatch;
 use models::routes::Sampling;
 use models::{Model, gradient_checkpointing, noise, parameters};
 
-use crate::average::Average;
 use crate::checkpoint::{self, Best, State};
 use crate::datasets;
 use crate::error::Error;
 use crate::evaluate::{self, Outcome};
 use crate::files;
 use crate::journal::{self, Diverged, End, Eval, Event, Note, Step};
-use crate::lookahead::Look;
 use crate::loss::{self, Targets};
 use crate::network::{self, Card};
 use crate::optimizer::{self, Gradients};
@@ -247,8 +245,7 @@ impl Trainer<'_> {
             gradients = optimizer::clip_norm(gradients, largest);
         }
         let model = self.state.model.clone();
-        let steps = self.state.step;
-        self.state.model = self.state.optimizer.step(model, gradients, rate, steps);
+        self.state.model = self.state.optimizer.step(model, gradients, rate);
         if let (Some(average), Some(ema)) = (&mut self.state.ema, &self.plan.ema) {
             average.update(&self.state.model, ema.decay);
         }
@@ -265,24 +262,13 @@ impl Trainer<'_> {
         let Some(lookahead) = &self.plan.lookahead else {
             return;
         };
-        let Plan {
-            steps,
-            steps_per_epoch,
-            ..
-        } = self.plan;
-        let State {
-            model, slow, step, ..
-        } = &mut self.state;
-        for look in lookahead.after(*step, *steps, *steps_per_epoch) {
-            match (look, &mut *slow) {
-                (Look::Ahead(_), None) => *slow = Some(Average::new(model)),
-                (Look::Ahead(kept), Some(slow)) => slow.update(model, kept),
-                (Look::Back, _) => {}
-            }
-            if let Some(slow) = slow {
-                *model = slow.apply(model.clone());
-            }
-        }
+        let Some(kept) = lookahead.kept_after(self.state.step, self.plan.steps) else {
+            return;
+        };
+        let State { model, slow, .. } = &mut self.state;
+        let slow = slow.as_mut().expect("slow weights begin with the run");
+        slow.update(model, kept);
+        *model = slow.apply(model.clone());
     }
 
     /// What a micro-batch, number `index` of its batch, makes of the weights: of a shared one, this process's share of it.

@@ -33,7 +33,8 @@ pub struct Computing {
     pub checkpoints: bool,
 }
 
-/// A training that makes the same updates as [`Trainer`](crate::train::Trainer), of the same batch each time.
+/// A training that makes the same updates as [`Trainer`](crate::train::Trainer), of the same batch each time, but for the loss,
+/// which is not scaled.
 pub struct Exercise {
     /// The network, on a device with autodiff.
     pub model: Model,
@@ -79,7 +80,7 @@ impl Exercise {
     /// The update of a step.
     pub fn update(&mut self, gradients: Gradients) {
         let model = self.model.clone();
-        self.model = self.optimizer.step(model, gradients, RATE, self.steps);
+        self.model = self.optimizer.step(model, gradients, RATE);
         self.steps += 1;
     }
 }

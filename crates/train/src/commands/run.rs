@@ -751,7 +751,7 @@ fn initial(plan: &Plan, model: Model) -> State {
         plateaus: Plateaus::default(),
         loss_scale: (plan.precision == Precision::F16).then(LossScale::default),
         ema: plan.ema.is_some().then(|| Average::new(&model)),
-        slow: None,
+        slow: plan.lookahead.is_some().then(|| Average::new(&model)),
         best: None,
         tally: Tally::default(),
         model,
@@ -760,9 +760,8 @@ fn initial(plan: &Plan, model: Model) -> State {
 
 fn restored(plan: &Plan, network: &Drawn<'_>, checkpoint: Checkpoint) -> Result<State, Error> {
     let model = start::drawn(plan, network.architecture, &network.device);
-    let optimizer = Optimizer::new(plan.optimizer.clone());
     checkpoint
-        .restore(model, optimizer, plan.ema.is_some())
+        .restore(initial(plan, model))
         .map_err(|reason| Error::failure("cannot go on from the checkpoint").because(reason))
 }
 

@@ -22,6 +22,7 @@ pub type Slots = [Option<Tensor<1>>; 2];
 pub struct Optimizer {
     settings: recipe::Optimizer,
     kept: Vec<Slots>,
+    updates: u64,
 }
 
 impl Optimizer {
@@ -30,6 +31,7 @@ impl Optimizer {
         Self {
             settings,
             kept: Vec::new(),
+            updates: 0,
         }
     }
 
@@ -47,20 +49,23 @@ impl Optimizer {
         &self.kept
     }
 
-    /// The same optimizer with this kept.
-    pub fn with_kept(mut self, kept: Vec<Slots>) -> Self {
-        self.kept = kept;
-        self
+    /// Updates so far.
+    pub fn updates(&self) -> u64 {
+        self.updates
     }
 
-    /// Moves `model` at this learning rate, with `steps` updates behind it.
-    pub fn step<M: Module>(
-        &mut self,
-        model: M,
-        mut gradients: Gradients,
-        rate: f64,
-        steps: u64,
-    ) -> M {
+    /// The same optimizer with this kept after so many updates.
+    pub fn with_kept(self, kept: Vec<Slots>, updates: u64) -> Self {
+        Self {
+            kept,
+            updates,
+            ..self
+        }
+    }
+
+    /// Moves `model` at this learning rate.
+    pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, rate: f64) -> M {
+        self.updates += 1;
         self.kept.resize(gradients.len(), [None, None]);
         let mut position = 0;
         parameters::map_values(model, |role, weight| {
@@ -73,7 +78,7 @@ impl Optimizer {
             match gradient {
                 Some(gradient) => {
                     self.settings
-                        .update(role, weight, gradient, kept, rate, steps + 1)
+                        .update(role, weight, gradient, kept, rate, self.updates)
                 }
                 None => weight,
             }
