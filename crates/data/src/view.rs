@@ -345,6 +345,43 @@ mod tests {
         assert!(matches!(refused, Err(Error::NoRoom { .. })));
     }
 
+    #[test]
+    fn what_a_shifted_view_sees_beyond_the_border_is_the_image_reflected() {
+        let shifted = Views {
+            frames: vec![Frame {
+                scale: None,
+                part: Some([4, 5]),
+            }],
+            padding: 1,
+            padding_mode: PaddingMode::Reflect,
+            ..views(Places::Shifted(1), Mirror::Never)
+        };
+        let images = shifted.apply(&counting(), &chosen(&shifted, 0)).unwrap();
+        #[rustfmt::skip]
+        let expected = [
+            counting().pixels,
+            Pixels::U8(vec![
+                6, 5, 6, 7, 8,
+                1, 0, 1, 2, 3,
+                6, 5, 6, 7, 8,
+                11, 10, 11, 12, 13,
+            ]),
+            Pixels::U8(vec![
+                6, 7, 8, 9, 8,
+                11, 12, 13, 14, 13,
+                16, 17, 18, 19, 18,
+                11, 12, 13, 14, 13,
+            ]),
+        ];
+        assert_eq!(
+            images
+                .into_iter()
+                .map(|image| image.pixels)
+                .collect::<Vec<_>>(),
+            expected
+        );
+    }
+
     /// torchvision 0.29: `crops = F.five_crop(counting, 2)`, `sorted(crops + [F.hflip(crop) for crop in crops])`.
     ///
     /// `F.ten_crop` cuts the crops out of the mirrored image, whose middle may be a pixel further; the paper has the
