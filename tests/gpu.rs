@@ -7,21 +7,12 @@
 mod support;
 
 use support::{Place, Said, skip};
-
-/// The features that the tests were built with.
-const DEVICES: &[&str] = &[
-    #[cfg(feature = "cuda")]
-    "cuda",
-    #[cfg(feature = "vulkan")]
-    "vulkan",
-    #[cfg(feature = "wgpu")]
-    "wgpu",
-];
+use train::device::compiled_gpus;
 
 /// Compares networks on each of these devices that this machine has, with the fusion of operations and without.
 fn compare(flags: &str) {
     let place = Place::new();
-    for device in DEVICES {
+    for device in &compiled_gpus() {
         for explorations in [None, Some("0")] {
             let mut command = place.command();
             command.args(["parity", "--device", device]);

@@ -135,14 +135,14 @@ fn random_resized_crop() -> Vec<Transform> {
         ratio: [3.0 / 4.0, 4.0 / 3.0],
         interpolation: Interpolation::Bilinear,
     };
-    vec![
-        crop,
-        Transform::Flip {
-            probability: 0.5,
-            alternating: false,
-        },
-        normalize(),
-    ]
+    vec![crop, flip(), normalize()]
+}
+
+fn flip() -> Transform {
+    Transform::Flip {
+        probability: 0.5,
+        alternating: false,
+    }
 }
 
 fn scale_jitter() -> Vec<Transform> {
@@ -151,14 +151,7 @@ fn scale_jitter() -> Vec<Transform> {
         size: 224,
         interpolation: Interpolation::Bilinear,
     };
-    vec![
-        jitter,
-        Transform::Flip {
-            probability: 0.5,
-            alternating: false,
-        },
-        normalize(),
-    ]
+    vec![jitter, flip(), normalize()]
 }
 
 fn resize_center_crop() -> Vec<Transform> {
@@ -180,14 +173,7 @@ fn crop_with_padding() -> Vec<Transform> {
         padding: 4,
         padding_mode: data::PaddingMode::Constant,
     };
-    vec![
-        crop,
-        Transform::Flip {
-            probability: 0.5,
-            alternating: false,
-        },
-        normalize(),
-    ]
+    vec![crop, flip(), normalize()]
 }
 
 fn small_images() -> Source {
