@@ -7,7 +7,8 @@
 Without a PyTorch that sees the GPU, Kiln's figures stand alone. A round runs Kiln in f32 and in 16 bits
 (f16, which every device has; on CUDA also `--half bf16`), PyTorch eagerly in f32 as it comes (its convolutions may use
 TF32), and PyTorch compiled, with bf16 autocast and `channels_last`, each in a process of its own and after a warm-up; the
-next round begins with the next of them. Speeds are medians over the rounds.
+next round begins with the next of them. Kiln's step in f16 is timed without the scaling of the loss that training has, whose
+cost is a pass over all gradients and a wait for the device. Speeds are medians over the rounds.
 The ratio is of the faster of Kiln's to the faster of PyTorch's within a round, the median over the rounds: above 1, Kiln is
 faster. A training step is that of race.py. Memory is the most that the GPU held more than before, whoever holds it: nothing
 else should run there.
